@@ -1,0 +1,279 @@
+package portcullis
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A Guard lets requests and WebSockets through while the token system vouches
+// for them, and not a moment longer. Set Verifier, and what else is needed,
+// before the first use and don't change it later. A Guard must not be copied.
+// All methods are safe for concurrent use.
+type Guard struct {
+	// Verifier is asked about every token. It must be set.
+	Verifier Verifier
+
+	// Store shares revocations with other nodes; if it is set, Run must run.
+	// nil: they are known to this process only, while it runs.
+	Store Store
+
+	// Policy is what Handler uses.
+	Policy
+
+	// MaxSession bounds sessions whose token doesn't say when it expires.
+	// 0: 24 hours.
+	MaxSession time.Duration
+
+	// Leeway is how long after its expiry a token is still good, for clocks
+	// that differ. 0: not at all.
+	Leeway time.Duration
+
+	// Log gets a record for every refusal, and for the begin and end of every
+	// socket. nil: no log.
+	Log *slog.Logger
+
+	sessions registry
+	caughtUp atomic.Bool // with the Store
+}
+
+// A Policy says who may pass at one place. The zero value is safe: a bearer
+// token, any valid one, sockets only from pages of the own origin.
+type Policy struct {
+	// Sources are where a token may be found. They are tried in order, and the
+	// first one that finds a token decides. nil: Bearer.
+	Sources []TokenSource
+
+	// Allow is the rule: an error refuses the user, with 403 unless the error
+	// is one of this package's. It is asked again when a session is renewed,
+	// with the request as it was admitted. nil: every valid token may pass.
+	Allow func(*http.Request, *Identity) error
+
+	// Origins are the web origins, as "https://app.example.com", whose pages
+	// may open WebSockets apart from the own one (the scheme and Host that the
+	// request came by). Others are refused, since browsers send cookies along
+	// with anybody's handshake.
+	Origins []string
+
+	// Grace is how long an ended connection may take to say goodbye before it
+	// is cut. 0: one second.
+	Grace time.Duration
+
+	// Deny answers who is not let through; the request is without its token.
+	// It isn't asked when a session ends in the middle of an answer.
+	// nil: DenyStatus.
+	Deny func(http.ResponseWriter, *http.Request, error)
+}
+
+// Handler lets requests through to next that the Guard's own Policy admits. It
+// panics if the Guard has no Verifier.
+//
+// next sees the request without its token and with the Identity in its context
+// ([FromContext]). When authorization ends, that context is cancelled with the
+// reason as its [context.Cause]. A WebSocket (or whatever next makes of the
+// hijacked connection) is closed between two frames with [CloseStatus]; another
+// answer that has begun is aborted so that the client can tell, one that hasn't
+// becomes a 401. After a hijack the context lives until the connection is
+// closed, if the request was an upgrade (RFC 9110, section 7.8).
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return g.HandlerWith(g.Policy, next)
+}
+
+// HandlerWith is Handler with another Policy.
+func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
+	if g.Verifier == nil {
+		panic("portcullis: Guard.Verifier is nil: set it to what asks your token system, see package verify")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s, err := g.admit(r, &p)
+		if err != nil {
+			p.deny(w, s.request, err)
+			return
+		}
+		s.response.w = w
+		defer s.finish()
+		next.ServeHTTP(&s.response, s.request)
+	})
+}
+
+// finish ends what Handler began, unless the connection has been hijacked: then
+// closing that does.
+func (s *Session) finish() {
+	w := &s.response
+	if w.isHijacked() {
+		return
+	}
+	s.Close() // from here on nobody touches the ResponseWriter but us
+	cause := s.Err()
+	switch {
+	case cause == nil:
+	case w.started:
+		panic(http.ErrAbortHandler) // the client must not take it for whole
+	default:
+		w.w.Header().Set("Connection", "close")
+		s.policy.deny(w.w, s.request, cause)
+	}
+}
+
+// Admit decides about a request. It is what Handler is made of, for those who
+// move bytes themselves: they use [Session.Request] from then on, must stop
+// when [Session.OnEnd] says so, and must call [Session.Close]. If r is an
+// upgrade, r's own context ending doesn't end the session: closing it does.
+// The error wraps one of this package's.
+func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) {
+	s, err := g.admit(r, &p)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// admit returns, if it refuses, a session that has nothing but a request
+// without its token.
+func (g *Guard) admit(r *http.Request, p *Policy) (*Session, error) {
+	s := &Session{guard: g, policy: p, index: -1, upgrade: isUpgrade(r)}
+	s.response.s = s
+	parent := r.Context()
+	if s.upgrade { // net/http cancels the parent when the handler returns
+		parent = context.WithoutCancel(parent)
+	}
+	ctx, cancel := context.WithCancelCause(context.WithValue(parent, sessionKey{}, s))
+	s.cancel = cancel
+	if s.upgrade {
+		s.detach = context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
+	}
+	s.request = r.WithContext(ctx)
+	token, ok := takeToken(s.request, p.Sources)
+
+	err := g.decide(s, r, token, ok)
+	if err != nil {
+		s.leave()
+		cancel(err)
+		g.logRefused(s.request, err)
+		return s, err
+	}
+	if s.upgrade {
+		s.response.echo = marker(r.Header, s.request.Header, token)
+		g.logOpened(s)
+	}
+	return s, nil
+}
+
+// decide reads like a checklist; r is the request as it came.
+func (g *Guard) decide(s *Session, r *http.Request, token string, found bool) error {
+	if g.Store != nil && !g.caughtUp.Load() {
+		return fmt.Errorf("%w: not caught up with the Store", ErrUnavailable)
+	}
+	if !found {
+		return ErrNoToken
+	}
+	if token == "" {
+		return fmt.Errorf("%w: empty or ambiguous", ErrInvalid)
+	}
+	if s.upgrade { // RFC 6455, section 10.2
+		if err := s.policy.checkOrigin(r, token); err != nil {
+			return err
+		}
+	}
+	v, now, err := g.verify(s.request.Context(), token)
+	if err != nil {
+		return err
+	}
+	s.identity.Store(v.id)
+	s.opened = now
+	if err := s.policy.allow(s.request, v.id); err != nil {
+		return err
+	}
+	return g.sessions.add(s, v, now)
+}
+
+// verify asks the Verifier, and returns what it said and when it had said it.
+func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.Time, err error) {
+	v.asked = time.Now()
+	v.id, err = g.Verifier.Verify(ctx, token)
+	now = time.Now()
+	switch {
+	case err != nil && isOurs(err):
+		return v, now, err
+	case err != nil:
+		return v, now, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case v.id == nil:
+		return v, now, fmt.Errorf("%w: the Verifier gave no Identity", ErrUnavailable)
+	}
+	if v.id.ExpiresAt.IsZero() {
+		v.deadline = now.Add(g.maxSession())
+	} else {
+		v.deadline = v.id.ExpiresAt.Add(g.Leeway)
+	}
+	v.deadline = v.deadline.Round(0) // the wall clock decides
+	if !now.Round(0).Before(v.deadline) {
+		return v, now, ErrExpired
+	}
+	if v.id.IssuedAt.IsZero() {
+		v.key = sha256.Sum256([]byte(token))
+	}
+	return v, now, nil
+}
+
+// allow asks the rule.
+func (p *Policy) allow(r *http.Request, id *Identity) error {
+	if p.Allow == nil {
+		return nil
+	}
+	err := p.Allow(r, id)
+	if err == nil || isOurs(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrForbidden, err)
+}
+
+func (p *Policy) grace() time.Duration {
+	if p.Grace == 0 {
+		return time.Second
+	}
+	return p.Grace
+}
+
+func (g *Guard) maxSession() time.Duration {
+	if g.MaxSession == 0 {
+		return 24 * time.Hour
+	}
+	return g.MaxSession
+}
+
+// isOurs reports whether err wraps one of this package's errors.
+func isOurs(err error) bool {
+	return slices.ContainsFunc(
+		[]error{ErrInvalid, ErrExpired, ErrRevoked, ErrForbidden, ErrUnavailable, ErrNoToken, ErrShutdown},
+		func(ours error) bool { return errors.Is(err, ours) })
+}
+
+// Sessions returns a snapshot of the live sessions, in no particular order.
+func (g *Guard) Sessions() iter.Seq[SessionInfo] { return slices.Values(g.sessions.all()) }
+
+// Shutdown admits nobody any more ([ErrShutdown]), ends every socket, and
+// waits until all sessions are over. Requests may finish, until ctx is done;
+// then they are ended too, and Shutdown returns ctx's error at once.
+// [http.Server.Shutdown] knows nothing of sockets: call both.
+func (g *Guard) Shutdown(ctx context.Context) error {
+	over := g.sessions.close()
+	for _, s := range g.sessions.snapshot(func(s *Session) bool { return s.upgrade }) {
+		s.end(ErrShutdown)
+	}
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, s := range g.sessions.snapshot(func(*Session) bool { return true }) {
+		s.end(ErrShutdown)
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,64 @@
+package portcullis
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+func (g *Guard) log(ctx context.Context, message string, attrs ...slog.Attr) {
+	if g.Log != nil {
+		g.Log.LogAttrs(ctx, slog.LevelInfo, message, attrs...)
+	}
+}
+
+func (g *Guard) logRefused(r *http.Request, err error) {
+	if g.Log == nil {
+		return
+	}
+	g.log(r.Context(), "refused", append(where(r), slog.String("why", err.Error()))...)
+}
+
+func (g *Guard) logOpened(s *Session) {
+	if g.Log == nil {
+		return
+	}
+	g.log(s.request.Context(), "socket opened", append(where(s.request), who(s)...)...)
+}
+
+func (g *Guard) logRenewed(s *Session) {
+	if g.Log == nil {
+		return
+	}
+	g.log(s.request.Context(), "session renewed", append(where(s.request), who(s)...)...)
+}
+
+func (g *Guard) logClosed(s *Session, cause error) {
+	if g.Log == nil {
+		return
+	}
+	why := "closed"
+	if cause != nil {
+		why = cause.Error()
+	}
+	attrs := append(where(s.request), who(s)...)
+	g.log(s.request.Context(), "socket ended", append(attrs,
+		slog.String("why", why), slog.Duration("after", time.Since(s.opened)))...)
+}
+
+// where says what was asked for. The query is left out: others put secrets there too.
+func where(r *http.Request) []slog.Attr {
+	return []slog.Attr{
+		slog.String("method", r.Method), slog.String("host", r.Host),
+		slog.String("path", r.URL.Path), slog.String("remote", r.RemoteAddr),
+	}
+}
+
+func who(s *Session) []slog.Attr {
+	id := s.Identity()
+	return []slog.Attr{
+		slog.String("session", s.Handle()), slog.String("iss", id.Issuer),
+		slog.String("sub", id.Subject), slog.String("sid", id.SessionID),
+	}
+}

@@ -1,0 +1,84 @@
+package portcullis
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// isUpgrade reports whether r asks to leave HTTP on its connection (RFC 9110,
+// section 7.8). Connection is a list of tokens.
+func isUpgrade(r *http.Request) bool {
+	return r.ProtoMajor == 1 && len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
+}
+
+// isWebSocket reports whether an upgrade asks for a WebSocket.
+func isWebSocket(r *http.Request) bool { return hasToken(r.Header["Upgrade"], "websocket") }
+
+func hasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for t := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.Trim(t, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkOrigin refuses handshakes that pages of other origins make. Without an
+// Origin it was no browser that made it, which is fine, unless the token came
+// in a cookie: nobody but browsers needs that, so something hides the Origin.
+func (p *Policy) checkOrigin(r *http.Request, token string) error {
+	origins := r.Header["Origin"]
+	switch len(origins) {
+	case 0:
+		for _, line := range r.Header["Cookie"] {
+			if strings.Contains(line, token) {
+				return fmt.Errorf("%w: a WebSocket by cookie needs an Origin header; clients that aren't browsers send a bearer token", ErrForbidden)
+			}
+		}
+		return nil
+	case 1:
+	default:
+		return fmt.Errorf("%w: several Origin headers", ErrForbidden)
+	}
+	got, err := canonicalOrigin(origins[0])
+	if err != nil {
+		return fmt.Errorf("%w: Origin %q: %w", ErrForbidden, origins[0], err)
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if own, err := canonicalOrigin(scheme + "://" + r.Host); err == nil && got == own {
+		return nil
+	}
+	for _, o := range p.Origins {
+		if listed, err := canonicalOrigin(o); err == nil && got == listed {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: Origin %q is not among the origins; add it if its pages may open this socket", ErrForbidden, got)
+}
+
+// canonicalOrigin returns a web origin (RFC 6454, section 6.2) in lower case
+// and without the scheme's default port.
+func canonicalOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", fmt.Errorf("not a URL")
+	}
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	if scheme == "" || host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
+		return "", fmt.Errorf("not of the form scheme://host[:port]")
+	}
+	switch scheme {
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return scheme + "://" + host, nil
+}

@@ -1,0 +1,268 @@
+package portcullis
+
+import (
+	"container/heap"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// sweepEvery is how often the wall clock is looked at while there are sessions:
+// timers don't notice when it is set.
+const sweepEvery = time.Second
+
+// A registry holds the live sessions of a Guard, and what has been revoked. The
+// sessions are one heap, soonest deadline first: it gives every session a timer
+// for the price of one, and a revocation goes through all of it, which is some
+// nanoseconds a session. One mutex over both closes the race between a verdict
+// and a revocation: a session is tested in the moment it is registered.
+//
+// The zero value is empty.
+type registry struct {
+	mu       sync.Mutex // guards everything here
+	live     deadlines
+	timer    *time.Timer
+	armed    time.Time // when the timer fires; zero: not running
+	revoked  revocations
+	seen     firstSeen
+	longest  time.Duration // the longest time that a token had left
+	number   uint64        // of the last session
+	open     int           // sessions admitted and not yet closed
+	shutdown chan struct{} // closed once open is 0; nil: not shutting down
+	name     string
+}
+
+// A verdict is what the token system said about a token, and when.
+type verdict struct {
+	id       *Identity
+	deadline time.Time // until when it holds, by the wall clock
+	asked    time.Time // when the question was put
+	key      tokenKey  // of the token, if id doesn't say when it was issued
+}
+
+// issued returns when the token of the verdict was issued, or counts as issued.
+// The mutex is held.
+func (g *registry) issued(v verdict) time.Time {
+	if !v.id.IssuedAt.IsZero() {
+		return v.id.IssuedAt
+	}
+	return g.seen.first(v.key, v.asked, v.deadline)
+}
+
+// add registers the session under the verdict and tests it against what has
+// been revoked, in one step.
+func (g *registry) add(s *Session, v verdict, now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shutdown != nil {
+		return ErrShutdown
+	}
+	s.issued = g.issued(v)
+	if g.revoked.match(v.id, s.issued, now) {
+		return ErrRevoked
+	}
+	g.longest = max(g.longest, v.deadline.Sub(now))
+	s.deadline = v.deadline
+	g.number++
+	s.number = g.number
+	g.open++
+	heap.Push(&g.live, s)
+	g.arm(now)
+	return nil
+}
+
+// renew puts a live session under another verdict, unless the one that it has
+// holds longer.
+func (g *registry) renew(s *Session, v verdict, now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	issued := g.issued(v)
+	if g.revoked.match(v.id, issued, now) {
+		return ErrRevoked
+	}
+	if s.index < 0 {
+		if err := s.Err(); err != nil {
+			return err
+		}
+		return errGone
+	}
+	g.longest = max(g.longest, v.deadline.Sub(now))
+	if v.deadline.Before(s.deadline) {
+		return nil
+	}
+	s.identity.Store(v.id)
+	s.issued, s.deadline = issued, v.deadline
+	heap.Fix(&g.live, s.index)
+	g.arm(now)
+	return nil
+}
+
+var errGone = errors.New("portcullis: no such session")
+
+// remove takes s out of the heap, if it is there.
+func (g *registry) remove(s *Session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.index >= 0 {
+		heap.Remove(&g.live, s.index)
+	}
+}
+
+// done counts a session that is over.
+func (g *registry) done() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open--; g.open == 0 && g.shutdown != nil {
+		close(g.shutdown)
+	}
+}
+
+// arm makes sure that the timer fires when the next session is due, and at the
+// next sweep at the latest. The mutex is held.
+func (g *registry) arm(now time.Time) {
+	if len(g.live) == 0 {
+		return
+	}
+	wait := min(g.live[0].deadline.Sub(now.Round(0)), sweepEvery)
+	at := now.Add(wait)
+	switch {
+	case g.timer == nil:
+		g.timer = time.AfterFunc(wait, g.expire)
+	case g.armed.IsZero() || at.Before(g.armed):
+		g.timer.Reset(wait)
+	default:
+		return
+	}
+	g.armed = at
+}
+
+// expire ends the sessions whose time is over.
+func (g *registry) expire() {
+	now := time.Now()
+	wall := now.Round(0)
+	var due []*Session
+	g.mu.Lock()
+	for len(g.live) > 0 && !wall.Before(g.live[0].deadline) {
+		due = append(due, heap.Pop(&g.live).(*Session))
+	}
+	g.armed = time.Time{}
+	g.arm(now)
+	g.mu.Unlock()
+	for _, s := range due {
+		s.end(ErrExpired)
+	}
+}
+
+// revoke remembers the revocation and returns the sessions that it ends.
+func (g *registry) revoke(rev Revocation, now time.Time) (ends []*Session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.revoked.add(rev, now)
+	for _, s := range g.live {
+		if rev.matches(s.Identity(), s.issued) {
+			ends = append(ends, s)
+		}
+	}
+	return ends
+}
+
+// lifetime returns how long any token may live, as far as is known.
+func (g *registry) lifetime(atLeast time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(g.longest, atLeast)
+}
+
+// all describes the live sessions.
+func (g *registry) all() []SessionInfo {
+	g.mu.Lock()
+	live := slices.Clone(g.live)
+	until := make([]time.Time, len(live))
+	for i, s := range live {
+		until[i] = s.deadline
+	}
+	g.mu.Unlock()
+	infos := make([]SessionInfo, len(live))
+	for i, s := range live {
+		infos[i] = s.info(until[i])
+	}
+	return infos
+}
+
+// snapshot returns the live sessions for which keep is true.
+func (g *registry) snapshot(keep func(*Session) bool) (list []*Session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.live {
+		if keep(s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// byHandle returns the live session of that handle, or nil.
+func (g *registry) byHandle(handle string) *Session {
+	digits, ok := strings.CutPrefix(handle, g.prefix())
+	number, err := strconv.ParseUint(digits, 36, 64)
+	if !ok || err != nil {
+		return nil
+	}
+	if list := g.snapshot(func(s *Session) bool { return s.number == number }); len(list) > 0 {
+		return list[0]
+	}
+	return nil
+}
+
+// prefix returns what tells this registry's handles from those of others.
+func (g *registry) prefix() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.name == "" {
+		g.name = rand.Text()[:13] + "-"
+	}
+	return g.name
+}
+
+// close refuses sessions from now on; the channel is closed when none is left.
+func (g *registry) close() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shutdown == nil {
+		g.shutdown = make(chan struct{})
+		if g.open == 0 {
+			close(g.shutdown)
+		}
+	}
+	return g.shutdown
+}
+
+// deadlines is a heap for container/heap; each session knows its index.
+type deadlines []*Session
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
+
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].index, d[j].index = i, j
+}
+
+func (d *deadlines) Push(x any) {
+	s := x.(*Session)
+	s.index = len(*d)
+	*d = append(*d, s)
+}
+
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	s := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	s.index = -1
+	return s
+}

@@ -1,0 +1,163 @@
+package portcullis
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Session is one authorized request or socket, from its admission to its
+// end. [Guard.Handler] makes and closes its sessions itself; who calls
+// [Guard.Admit] must call [Session.Close]. It is safe for concurrent use.
+type Session struct {
+	guard    *Guard
+	policy   *Policy
+	request  *http.Request
+	number   uint64 // in this Guard, from 1
+	opened   time.Time
+	upgrade  bool
+	identity atomic.Pointer[Identity]
+	cancel   context.CancelCauseFunc
+	response response // what Handler gives to the handler
+
+	// The registry's mutex guards these.
+	deadline time.Time // the wall clock's: no monotonic reading
+	issued   time.Time // of the token; the first sight of one that doesn't say
+	index    int       // in the registry's heap; -1: not there
+
+	mu     sync.Mutex // guards what follows
+	cause  error      // why it ended
+	onEnd  []func(error)
+	closed bool
+	detach func() bool // stops following the request's own context
+}
+
+type sessionKey struct{}
+
+// FromContext returns the Identity that a request's context carries: always the
+// current one, which a renewal may have replaced since the last call. It
+// reports false if the request came through no Guard. After the session's end
+// it still returns the last one.
+func FromContext(ctx context.Context) (*Identity, bool) {
+	s, ok := ctx.Value(sessionKey{}).(*Session)
+	if !ok {
+		return nil, false
+	}
+	return s.Identity(), true
+}
+
+// Identity returns the current Identity.
+func (s *Session) Identity() *Identity { return s.identity.Load() }
+
+// Request returns the request that was admitted: without the token, and with a
+// context that carries the Identity and is cancelled, with one of this
+// package's errors as its [context.Cause], when authorization ends.
+func (s *Session) Request() *http.Request { return s.request }
+
+// Handle names the session in this process, for [Guard.Renew].
+func (s *Session) Handle() string {
+	return s.guard.sessions.prefix() + strconv.FormatUint(s.number, 36)
+}
+
+// OnEnd has f called once with the cause when authorization ends, before the
+// context is cancelled; at once if it has ended already, and never after Close.
+// f runs while whoever ended the session waits, so it must not block.
+func (s *Session) OnEnd(f func(cause error)) {
+	s.mu.Lock()
+	cause := s.cause
+	if cause == nil && !s.closed {
+		s.onEnd = append(s.onEnd, f)
+	}
+	s.mu.Unlock()
+	if cause != nil {
+		f(cause)
+	}
+}
+
+// Err returns why the session ended, and nil while it is alive.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+// Close says that the request or socket is over. It may be called twice.
+func (s *Session) Close() {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.onEnd = nil
+	cause := s.cause
+	s.mu.Unlock()
+	if closed {
+		return
+	}
+	s.leave()
+	s.cancel(context.Canceled)
+	s.guard.sessions.remove(s)
+	s.guard.sessions.done()
+	if s.upgrade {
+		s.guard.logClosed(s, cause)
+	}
+}
+
+// leave stops following the context of the request that began the session.
+func (s *Session) leave() {
+	if s.detach != nil {
+		s.detach()
+	}
+}
+
+// end ends the authorization, once. When it returns, nothing more passes.
+func (s *Session) end(cause error) {
+	s.mu.Lock()
+	if s.cause != nil || s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.cause = cause
+	onEnd := s.onEnd
+	s.onEnd = nil
+	s.mu.Unlock()
+
+	s.guard.sessions.remove(s)
+	for _, f := range onEnd {
+		f(cause)
+	}
+	s.response.end(cause)
+}
+
+// A SessionInfo describes a live session.
+type SessionInfo struct {
+	Handle    string    `json:"handle"`
+	Kind      string    `json:"kind"` // "http" or "socket"
+	Method    string    `json:"method"`
+	Host      string    `json:"host"`
+	Path      string    `json:"path"`
+	Remote    string    `json:"remote"`
+	Opened    time.Time `json:"opened"`
+	Expires   time.Time `json:"expires"` // when it will end if nothing else happens
+	Issuer    string    `json:"iss,omitempty"`
+	Subject   string    `json:"sub,omitempty"`
+	SessionID string    `json:"sid,omitempty"`
+	TokenID   string    `json:"jti,omitempty"`
+	ClientID  string    `json:"client_id,omitempty"`
+}
+
+func (s *Session) info(deadline time.Time) SessionInfo {
+	id, r := s.Identity(), s.request
+	kind := "http"
+	if s.upgrade {
+		kind = "socket"
+	}
+	return SessionInfo{
+		Handle: s.Handle(), Kind: kind,
+		Method: r.Method, Host: r.Host, Path: r.URL.Path, Remote: r.RemoteAddr,
+		Opened: s.opened, Expires: deadline,
+		Issuer: id.Issuer, Subject: id.Subject, SessionID: id.SessionID,
+		TokenID: id.TokenID, ClientID: id.ClientID,
+	}
+}

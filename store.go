@@ -1,0 +1,66 @@
+package portcullis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Store shares revocations between nodes, and keeps them when a node stops.
+// It is safe for concurrent use.
+type Store interface {
+	// Add returns nil once the revocation is as durable as the Store can make
+	// it. It may be called twice with the same one.
+	Add(ctx context.Context, rev Revocation) error
+
+	// Follow calls apply with every revocation in the Store whose Until isn't
+	// over, then caughtUp, then apply with each one that any node adds, until
+	// ctx is done or it can't go on. It may repeat some; it leaves none out.
+	Follow(ctx context.Context, apply func(Revocation), caughtUp func()) error
+}
+
+// Run follows the Guard's Store until ctx is done or the Store fails, and
+// returns why. While it doesn't run, or hasn't caught up yet, nobody is
+// admitted ([ErrUnavailable]), since we couldn't tell who is revoked. Without a
+// Store it isn't needed, and returns when ctx is done.
+func (g *Guard) Run(ctx context.Context) error {
+	if g.Store == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	defer g.caughtUp.Store(false)
+	err := g.Store.Follow(ctx, g.apply, func() { g.caughtUp.Store(true) })
+	if err == nil {
+		err = errors.New("it stopped")
+	}
+	return fmt.Errorf("portcullis: following the Store: %w", err)
+}
+
+// Revoke ends every session that the revocation names, and refuses its tokens
+// from now on. When it returns, whatever it returns, that is done on this node:
+// no byte of theirs passes any more, though their peers may still be told why
+// (Policy.Grace). An error means that the Store may not know of it, so that
+// other nodes may not, nor this one once it has been started anew; or that the
+// revocation names nothing.
+func (g *Guard) Revoke(ctx context.Context, rev Revocation) error {
+	rev, err := rev.completed(time.Now(), g.sessions.lifetime(g.maxSession())+g.Leeway)
+	if err != nil {
+		return err
+	}
+	g.apply(rev)
+	if g.Store == nil {
+		return nil
+	}
+	if err := g.Store.Add(ctx, rev); err != nil {
+		return fmt.Errorf("portcullis: revoked on this node, but not stored: %w", err)
+	}
+	return nil
+}
+
+// apply ends what rev names, and remembers it.
+func (g *Guard) apply(rev Revocation) {
+	for _, s := range g.sessions.revoke(rev, time.Now()) {
+		s.end(ErrRevoked)
+	}
+}
