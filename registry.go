@@ -131,7 +131,7 @@ func (g *registry) arm(now time.Time) {
 	at := now.Add(wait)
 	switch {
 	case g.timer == nil:
-		g.timer = time.AfterFunc(wait, g.expire)
+		g.timer = time.AfterFunc(wait, func() { g.expire(time.Now()) })
 	case g.armed.IsZero() || at.Before(g.armed):
 		g.timer.Reset(wait)
 	default:
@@ -141,8 +141,7 @@ func (g *registry) arm(now time.Time) {
 }
 
 // expire ends the sessions whose time is over.
-func (g *registry) expire() {
-	now := time.Now()
+func (g *registry) expire(now time.Time) {
 	wall := now.Round(0)
 	var due []*Session
 	g.mu.Lock()

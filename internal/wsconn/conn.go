@@ -56,6 +56,7 @@ type Conn struct {
 	out     wsframe.Follower // guarded by writing
 
 	progress chan struct{} // told when the owner wrote or closed after the end
+	silent   chan struct{} // closed when nothing that the owner writes goes out any more
 	ended    atomic.Bool   // cause is set
 	deaf     atomic.Bool   // reads are cut
 
@@ -81,6 +82,7 @@ func New(nc net.Conn, o Options) *Conn {
 		reading:  make(lock, 1),
 		writing:  make(lock, 1),
 		progress: make(chan struct{}, 1),
+		silent:   make(chan struct{}),
 	}
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -96,11 +98,14 @@ func New(nc net.Conn, o Options) *Conn {
 	return c
 }
 
-// Read reads from the peer; after [Conn.End] it returns the cause.
+// Read reads from the peer; after [Conn.End] it returns the cause, but not
+// before a frame that the owner had begun is finished: an owner that hears of
+// the end is likely to drop whatever it is doing.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.reading.lock()
 	defer c.reading.unlock()
 	if c.deaf.Load() {
+		<-c.silent
 		return 0, c.why()
 	}
 	if len(c.early) > 0 {
@@ -112,6 +117,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.nc.Read(p)
 	if c.deaf.Load() { // what came meanwhile came too late
+		<-c.silent
 		return 0, c.why()
 	}
 	return n, err

@@ -68,6 +68,7 @@ func (c *Conn) goodbye(e Ending) {
 	over := time.NewTimer(e.Grace)
 	defer over.Stop()
 	boundary := c.awaitBoundary(e.Abandon, over.C)
+	close(c.silent)
 	e.silenced()
 	said := false
 	if boundary {
