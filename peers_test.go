@@ -340,3 +340,5 @@ var endings = []ending{
 		}
 	}, 3003, "session_revoked"},
 }
+
+func wsText(s string) ws.Frame { return ws.NewTextFrame([]byte(s)) }
