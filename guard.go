@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/portcullis-auth/portcullis/internal/upgrade"
 )
 
 // A Guard lets requests and WebSockets through while the token system vouches
@@ -138,7 +140,7 @@ func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) {
 // admit returns, if it refuses, a session that has nothing but a request
 // without its token.
 func (g *Guard) admit(r *http.Request, p *Policy) (*Session, error) {
-	s := &Session{guard: g, policy: p, index: -1, upgrade: isUpgrade(r)}
+	s := &Session{guard: g, policy: p, index: -1, upgrade: upgrade.Asked(r)}
 	s.response.s = s
 	parent := r.Context()
 	if s.upgrade { // net/http cancels the parent when the handler returns

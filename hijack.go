@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/portcullis-auth/portcullis/internal/upgrade"
 	"github.com/portcullis-auth/portcullis/internal/wsconn"
 	"github.com/portcullis-auth/portcullis/internal/wsframe"
 )
@@ -32,7 +33,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail: they are there
 	w.conn = wsconn.New(nc, wsconn.Options{
 		Early:    slices.Clone(early),
-		Raw:      !s.upgrade || !isWebSocket(s.request),
+		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.request),
 		Head:     !w.switched,
 		Echo:     w.echo,
 		OnClosed: s.Close,

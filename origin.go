@@ -7,26 +7,6 @@ import (
 	"strings"
 )
 
-// isUpgrade reports whether r asks to leave HTTP on its connection (RFC 9110,
-// section 7.8). Connection is a list of tokens.
-func isUpgrade(r *http.Request) bool {
-	return r.ProtoMajor == 1 && len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
-}
-
-// isWebSocket reports whether an upgrade asks for a WebSocket.
-func isWebSocket(r *http.Request) bool { return hasToken(r.Header["Upgrade"], "websocket") }
-
-func hasToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for t := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.Trim(t, " \t"), token) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // checkOrigin refuses handshakes that pages of other origins make. Without an
 // Origin it was no browser that made it, which is fine, unless the token came
 // in a cookie: nobody but browsers needs that, so something hides the Origin.

@@ -49,6 +49,11 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 	return s.Identity(), true
 }
 
+// Subprotocol returns what a handshake is to be answered with if the handler
+// selects no subprotocol: the marker that came with the token, if it came that
+// way. [Guard.Handler] sees to that itself.
+func (s *Session) Subprotocol() string { return s.response.echo }
+
 // Identity returns the current Identity.
 func (s *Session) Identity() *Identity { return s.identity.Load() }
 

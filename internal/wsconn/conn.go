@@ -59,6 +59,7 @@ type Conn struct {
 	silent   chan struct{} // closed when nothing that the owner writes goes out any more
 	ended    atomic.Bool   // cause is set
 	deaf     atomic.Bool   // reads are cut
+	wasCut   atomic.Bool   // closed without a Close frame
 
 	mu      sync.Mutex // guards what follows
 	cause   error
@@ -210,6 +211,20 @@ func (c *Conn) Close() error {
 	}
 	return err
 }
+
+// CloseWrite ends the writing side, if the connection can do that; after
+// [Conn.End] it does nothing.
+func (c *Conn) CloseWrite() error {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || c.ended.Load() {
+		return nil
+	}
+	return half.CloseWrite()
+}
+
+// Cut reports whether the connection was closed after [Conn.End] without a
+// Close frame.
+func (c *Conn) Cut() bool { return c.wasCut.Load() }
 
 // LocalAddr returns the local address.
 func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }

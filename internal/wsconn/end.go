@@ -148,6 +148,7 @@ func (c *Conn) drain(over <-chan time.Time) {
 // cut closes the connection for good.
 func (c *Conn) cut(said bool) {
 	if !said {
+		c.wasCut.Store(true)
 		abort(c.nc)
 	}
 	_ = c.nc.Close()

@@ -1,0 +1,202 @@
+// Package config reads the gateway's configuration: one YAML file, checked
+// completely before anything starts.
+//
+// [Load] reports every mistake at once, each with its line, the key's path,
+// what is wrong and what to do about it:
+//
+//	portcullis.yaml:7:5: routes[0].bakcend: unknown key; did you mean "backend"?
+//
+// Unknown and duplicate keys, empty values, values of another type and several
+// documents are mistakes. (Of a file that isn't YAML only the first mistake is
+// known.) Aliases are followed; merge keys (<<) are not. Secrets stand in files
+// or in the environment, and are read here.
+//
+// The key reference, docs/config.md, and the JSON Schema for editors,
+// docs/portcullis.schema.json, are generated from the types and comments of
+// this package.
+package config
+
+import (
+	"net/url"
+	"time"
+)
+
+//go:generate go test -run ^TestGenerated$ . -update
+
+// A Config is a whole configuration. [Load] makes one; the zero value is not
+// complete. It must not be changed while it is in use.
+type Config struct {
+	// Listen is where users connect, as HOST:PORT. Without HOST it is every
+	// address of the machine.
+	Listen string `yaml:"listen" default:":8080" check:"address"`
+
+	// Admin is the listener for the operator: the admin API, metrics, health.
+	Admin Admin `yaml:"admin"`
+
+	// ShutdownGrace is how long requests and sockets may take to end when the
+	// gateway stops.
+	ShutdownGrace time.Duration `yaml:"shutdown_grace" default:"10s" max:"1h"`
+
+	// Grace is how long a socket whose authorization has ended may take to say
+	// goodbye before its connection is cut.
+	Grace time.Duration `yaml:"grace" default:"1s" min:"10ms" max:"1m"`
+
+	// MaxSession bounds a session whose token states no expiry.
+	MaxSession time.Duration `yaml:"max_session" default:"24h" min:"1s" max:"720h"`
+
+	// Leeway is how long after its expiry a token is still good, for clocks
+	// that differ.
+	Leeway time.Duration `yaml:"leeway" default:"0s" max:"5m"`
+
+	// Tokens is where a token may be found. The places are tried in order, and
+	// the first one with a token decides.
+	Tokens []Place `yaml:"tokens" default:"bearer" in:"bearer cookie subprotocol query"`
+
+	// Verify is who is asked whether a token is good: exactly one of the keys
+	// below it.
+	Verify Verify `yaml:"verify" required:"true"`
+
+	// Logout receives OpenID Connect Back-Channel Logout at
+	// /.portcullis/backchannel-logout. Without it there is no such endpoint.
+	Logout *Logout `yaml:"logout"`
+
+	// UserinfoHeader is the header in which the backend gets all claims as one
+	// JSON object. Whatever the client sent under that name is removed.
+	UserinfoHeader string `yaml:"userinfo_header" default:"X-Portcullis-Userinfo" check:"header"`
+
+	// UserinfoMax bounds the value of that header.
+	UserinfoMax Size `yaml:"userinfo_max" default:"8KiB" min:"256" max:"64KiB"`
+
+	// Routes is what goes where. A request gets the route with the most
+	// specific host, and among these the one with the longest path; their order
+	// means nothing. A request without a route is answered 404.
+	Routes []Route `yaml:"routes" required:"true"`
+}
+
+// Admin is the operator's listener.
+type Admin struct {
+	// Listen is its address as HOST:PORT, or off for none. One that isn't
+	// loopback needs a key.
+	Listen string `yaml:"listen" default:"127.0.0.1:8081" check:"admin"`
+
+	// KeyFile is the file with the key that calls of the admin API must
+	// present: 16 bytes or more.
+	KeyFile string `yaml:"key_file" check:"file"`
+
+	// KeyEnv is the environment variable with that key, in place of the file.
+	KeyEnv string `yaml:"key_env" check:"env"`
+
+	// Key is what one of them held. Zero: there is none.
+	Key Secret `yaml:"-"`
+}
+
+// Off reports whether there is no such listener.
+func (a *Admin) Off() bool { return a.Listen == "off" }
+
+// Verify is who is asked about tokens: one field is set.
+type Verify struct {
+	// Introspection asks an OAuth 2.0 server by Token Introspection (RFC 7662).
+	Introspection *Introspection `yaml:"introspection"`
+
+	// HTTPCheck asks a URL, for home-made token systems: 200 with a JSON object
+	// about the user is a yes, 401 or 403 a no.
+	HTTPCheck *HTTPCheck `yaml:"http_check"`
+}
+
+// Introspection is the token system's introspection endpoint, and who we are
+// there.
+type Introspection struct {
+	// URL is the endpoint: https, or http on a loopback host.
+	URL *url.URL `yaml:"url" required:"true" check:"endpoint"`
+
+	// ClientID is our name at the token system.
+	ClientID string `yaml:"client_id" required:"true" check:"text"`
+
+	// ClientSecretFile is the file with our secret there. This or
+	// client_secret_env is required.
+	ClientSecretFile string `yaml:"client_secret_file" check:"file"`
+
+	// ClientSecretEnv is the environment variable with our secret, in place of
+	// the file.
+	ClientSecretEnv string `yaml:"client_secret_env" check:"env"`
+
+	// ClientSecret is what one of them held.
+	ClientSecret Secret `yaml:"-"`
+
+	// ClientAuth is how name and secret are sent: in the Authorization header,
+	// or in the form.
+	ClientAuth string `yaml:"client_auth" default:"basic" enum:"basic post"`
+
+	// Issuer is the iss that tokens must have. Tokens whose answer names none
+	// get this one.
+	Issuer string `yaml:"issuer" check:"text"`
+
+	// Timeout bounds each call.
+	Timeout time.Duration `yaml:"timeout" default:"5s" min:"10ms" max:"1m"`
+
+	// InsecurePlainHTTP permits http to a host that isn't loopback. Whoever can
+	// read that network gets every token, and our secret.
+	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
+}
+
+// HTTPCheck is a URL that knows about tokens.
+type HTTPCheck struct {
+	// URL is asked with each token: https, or http on a loopback host.
+	URL *url.URL `yaml:"url" required:"true" check:"endpoint"`
+
+	// Method is how it is asked; there is no body.
+	Method string `yaml:"method" default:"GET" enum:"GET POST"`
+
+	// TokenIn is where it gets the token.
+	TokenIn Place `yaml:"token_in" default:"bearer" in:"bearer header cookie"`
+
+	// Fields are the names of the members of its answer, at the top level.
+	Fields Fields `yaml:"fields"`
+
+	// Issuer is a name for this token system: the iss of every identity, by
+	// which revocations find it.
+	Issuer string `yaml:"issuer" check:"text"`
+
+	// Timeout bounds each call.
+	Timeout time.Duration `yaml:"timeout" default:"5s" min:"10ms" max:"1m"`
+
+	// InsecurePlainHTTP permits http to a host that isn't loopback. Whoever can
+	// read that network gets every token.
+	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
+}
+
+// Fields are names of members of the answer to an HTTP check.
+type Fields struct {
+	// Subject is the user: required in an answer, a string or a whole number.
+	Subject string `yaml:"subject" default:"sub" check:"text"`
+
+	// Expiry is when the token expires: seconds since 1970, or a time as in
+	// RFC 3339.
+	Expiry string `yaml:"expiry" default:"exp" check:"text"`
+
+	// SessionID is the login session.
+	SessionID string `yaml:"session_id" default:"sid" check:"text"`
+
+	// Scopes is what was granted: words in one string, or a list.
+	Scopes string `yaml:"scopes" default:"scope" check:"text"`
+}
+
+// Logout is whose logout tokens are believed (OpenID Connect Back-Channel
+// Logout 1.0).
+type Logout struct {
+	// Issuer is the iss of logout tokens, and where the OpenID Provider's
+	// configuration is found: https, or http on a loopback host.
+	Issuer string `yaml:"issuer" required:"true" check:"issuer"`
+
+	// ClientID is the aud of logout tokens: the name of the application at the
+	// OpenID Provider.
+	ClientID string `yaml:"client_id" required:"true" check:"text"`
+
+	// JWKSURL is where the provider's keys are. Without it the provider's
+	// configuration says where.
+	JWKSURL *url.URL `yaml:"jwks_url" check:"endpoint"`
+
+	// InsecurePlainHTTP permits http to a host that isn't loopback. Whoever can
+	// change what passes that network can end everybody's sessions.
+	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
+}

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/portcullis-auth/portcullis/internal/upgrade"
+)
+
+// ambiguous says why two parsers could read the request differently, so that
+// the rule would see something else than the backend; "" if they couldn't. What
+// net/http has refused or normalized already isn't looked for.
+func ambiguous(r *http.Request) string {
+	target := r.RequestURI
+	path, query, _ := strings.Cut(target, "?")
+	switch {
+	case r.Method == http.MethodConnect:
+		return "CONNECT is not served here"
+	case !strings.HasPrefix(target, "/"):
+		return "the request target must be a path"
+	case r.Host == "":
+		return "no Host"
+	case strings.Contains(path, "//"):
+		return "the path holds an empty segment"
+	case strings.ContainsAny(target, "#\\"):
+		return "the request target holds a # or a backslash"
+	case strings.Contains(query, ";"):
+		return "the query holds a semicolon"
+	}
+	for i := range len(target) {
+		if target[i] <= ' ' || target[i] >= 0x7F {
+			return "the request target holds a byte that must be encoded"
+		}
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if why := ambiguousSegment(segment); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// ambiguousSegment looks for what some decode before they split, and others
+// after.
+func ambiguousSegment(segment string) string {
+	for i := 0; i+2 < len(segment); i++ {
+		if segment[i] != '%' {
+			continue
+		}
+		switch strings.ToLower(segment[i+1 : i+3]) {
+		case "2f", "5c":
+			return "the path holds an encoded slash or backslash"
+		case "2e":
+			return "the path holds an encoded dot"
+		case "00":
+			return "the path holds an encoded NUL"
+		}
+	}
+	// Some servers cut parameters (;v=1) off before they look for dots.
+	if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+		return "the path holds a dot segment"
+	}
+	return ""
+}
+
+// badHandshake says with which status, and why, a request for an upgrade is
+// refused (RFC 6455, section 4.2.1); 0 if it isn't.
+func badHandshake(r *http.Request) (status int, why string) {
+	key := r.Header["Sec-Websocket-Key"]
+	version := r.Header["Sec-Websocket-Version"]
+	switch {
+	case !upgrade.ToWebSocket(r):
+		return http.StatusBadRequest, "only upgrades to websocket are served here"
+	case r.Method != http.MethodGet:
+		return http.StatusBadRequest, "a WebSocket handshake is a GET"
+	case !r.ProtoAtLeast(1, 1):
+		return http.StatusBadRequest, "a WebSocket handshake needs HTTP/1.1"
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return http.StatusBadRequest, "a WebSocket handshake has no body"
+	case len(version) != 1 || version[0] != "13":
+		return http.StatusUpgradeRequired, "only version 13 of the WebSocket protocol is served here"
+	case len(key) != 1:
+		return http.StatusBadRequest, "a WebSocket handshake has one Sec-WebSocket-Key"
+	}
+	if raw, err := base64.StdEncoding.DecodeString(key[0]); err != nil || len(raw) != 16 {
+		return http.StatusBadRequest, "Sec-WebSocket-Key must be 16 bytes in base64"
+	}
+	return 0, ""
+}

@@ -1,0 +1,218 @@
+// Package gateway is a reverse proxy that authorizes: visibly one
+// [portcullis.Guard] in front of two movers, [httputil.ReverseProxy] for HTTP
+// and package relay for WebSockets.
+//
+// A request passes, in this order: the strict front, which refuses what two
+// parsers could read differently; the route table; for sockets the checks of
+// the handshake; the Guard. Only then anything of it reaches a backend.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/gateway/config"
+	"github.com/portcullis-auth/portcullis/gateway/relay"
+	"github.com/portcullis-auth/portcullis/internal/upgrade"
+	"github.com/portcullis-auth/portcullis/revoke/backchannel"
+)
+
+// logoutPath is where the receiver of logout tokens is.
+const logoutPath = "/.portcullis/backchannel-logout"
+
+// publicSession bounds sockets on public routes, which nothing else does.
+const publicSession = 10 * 365 * 24 * time.Hour
+
+// A Gateway is the handler of the public listener. It is made by [New] and
+// safe for concurrent use.
+type Gateway struct {
+	config *config.Config
+	log    *slog.Logger
+	guard  *portcullis.Guard
+	public *portcullis.Guard // for public routes: admits everybody, as nobody
+	table  *config.Table
+	routes map[*config.Route]*route
+	logout http.Handler // nil: there is none
+	names  headerNames
+}
+
+// A route is a configured route, ready to be used.
+type route struct {
+	*config.Route
+	guard  *portcullis.Guard
+	policy portcullis.Policy
+	http   http.Handler
+	dialer relay.Dialer
+}
+
+// New returns the Gateway of a configuration that has been checked. It makes
+// no call and opens no listener. A nil log is none.
+func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	verifier, err := newVerifier(&c.Verify)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		config: c,
+		log:    log,
+		guard: &portcullis.Guard{
+			Verifier:   verifier,
+			MaxSession: c.MaxSession,
+			Leeway:     c.Leeway,
+			Log:        log,
+		},
+		public: &portcullis.Guard{Verifier: portcullis.VerifierFunc(anybody), MaxSession: publicSession, Log: log},
+		table:  config.NewTable(c.Routes),
+		routes: make(map[*config.Route]*route, len(c.Routes)),
+		names:  newHeaderNames(c.UserinfoHeader, int(c.UserinfoMax)),
+	}
+	for i := range c.Routes {
+		g.routes[&c.Routes[i]] = g.newRoute(&c.Routes[i])
+	}
+	if l := c.Logout; l != nil {
+		receiver := backchannel.Config{
+			Issuer: l.Issuer, Audience: l.ClientID, InsecurePlainHTTP: l.InsecurePlainHTTP,
+			Revoke: g.guard.Revoke, Log: log,
+		}
+		if l.JWKSURL != nil {
+			receiver.JWKSURL = l.JWKSURL.String()
+		}
+		if g.logout, err = backchannel.New(receiver); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// anybody lets everybody in, as nobody.
+func anybody(context.Context, string) (*portcullis.Identity, error) {
+	return &portcullis.Identity{}, nil
+}
+
+func (g *Gateway) newRoute(c *config.Route) *route {
+	r := &route{
+		Route:  c,
+		guard:  g.guard,
+		policy: portcullis.Policy{Origins: c.Origins, Grace: g.config.Grace, Deny: denial(c.Login)},
+	}
+	if c.BackendCA != nil {
+		r.dialer.TLS = clientTLS(c.BackendCA)
+	}
+	places := g.config.Tokens
+	if len(c.Tokens) > 0 {
+		places = c.Tokens
+	}
+	r.policy.Sources = sources(places)
+	if c.Public {
+		r.guard = g.public
+		r.policy.Sources = []portcullis.TokenSource{func(*http.Request) (string, bool) { return "public", true }}
+	}
+	if c.Allow != nil {
+		r.policy.Allow = c.Allow.Allow
+	}
+	r.http = r.guard.HandlerWith(r.policy, g.newProxy(r))
+	return r
+}
+
+// sources turns configured places into what the Guard looks at.
+func sources(places []config.Place) (list []portcullis.TokenSource) {
+	for _, p := range places {
+		switch p.In {
+		case "cookie":
+			list = append(list, portcullis.Cookie(p.Name))
+		case "query":
+			list = append(list, portcullis.Query(p.Name))
+		case "subprotocol":
+			list = append(list, portcullis.Subprotocol(p.Name))
+		default:
+			list = append(list, portcullis.Bearer)
+		}
+	}
+	return list
+}
+
+// Guard returns the Guard of all routes that aren't public.
+func (g *Gateway) Guard() *portcullis.Guard { return g.guard }
+
+// ServeHTTP reads like the package's comment.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if why := ambiguous(r); why != "" {
+		g.refuse(w, r, http.StatusBadRequest, why)
+		return
+	}
+	if r.URL.Path == logoutPath && g.logout != nil {
+		g.logout.ServeHTTP(w, r)
+		return
+	}
+	c, ok := g.table.Find(r.Host, r.URL.Path)
+	if !ok {
+		g.refuse(w, r, http.StatusNotFound, "no route")
+		return
+	}
+	rt := g.routes[c]
+	if !upgrade.Asked(r) {
+		rt.http.ServeHTTP(w, r)
+		return
+	}
+	if status, why := badHandshake(r); status != 0 {
+		g.refuse(w, r, status, why)
+		return
+	}
+	g.serveSocket(w, r, rt)
+}
+
+// refuse answers what isn't even worth a question to the token system.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, why string) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	switch status {
+	case http.StatusBadRequest:
+		h.Set("Connection", "close")
+	case http.StatusUpgradeRequired:
+		h.Set("Sec-WebSocket-Version", "13")
+	}
+	g.log.LogAttrs(r.Context(), slog.LevelInfo, "refused", slog.Int("status", status), slog.String("why", why),
+		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.Path),
+		slog.String("remote", r.RemoteAddr))
+	http.Error(w, why, status)
+}
+
+// Serve answers on the listener, which it closes, until ctx is done. Then
+// sockets are told to come back, and requests may finish for the configured
+// time. It returns nil if all of them did.
+func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           g,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.ShutdownGrace)
+	defer cancel()
+	ended := make(chan error, 2)
+	for _, guard := range []*portcullis.Guard{g.guard, g.public} {
+		go func() { ended <- guard.Shutdown(patience) }()
+	}
+	err := server.Shutdown(patience)
+	err = errors.Join(err, <-ended, <-ended)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	return err
+}

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"time"
+)
+
+// newProxy returns what moves HTTP to the route's backend, unbuffered both ways.
+func (g *Gateway) newProxy(rt *route) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport:     newTransport(rt.BackendCA),
+		FlushInterval: -1, // whatever the backend writes goes on at once
+		ErrorLog:      slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+		ErrorHandler:  g.backendFailed,
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host = rt.Backend.Scheme, rt.Backend.Host
+			p.Out.URL.RawQuery = p.In.URL.RawQuery // the one that the rule saw
+			p.Out.Host = p.In.Host
+			g.prepare(p.Out.Header, p.In, rt)
+		},
+	}
+}
+
+// prepare is headerNames.prepare with a word in the log.
+func (g *Gateway) prepare(h http.Header, in *http.Request, rt *route) {
+	if g.names.prepare(h, in, rt.Public) {
+		g.log.LogAttrs(in.Context(), slog.LevelWarn, "user information left out: it is larger than userinfo_max",
+			slog.String("header", g.names.userinfo), slog.Int("max", g.names.userinfoMax))
+	}
+}
+
+func newTransport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		TLSClientConfig:       clientTLS(roots),
+		MaxIdleConnsPerHost:   256,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true, // what the client accepts is the client's matter
+	}
+}
+
+// clientTLS is for connections to backends; nil roots are the system's.
+func clientTLS(roots *x509.CertPool) *tls.Config {
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+// backendFailed answers when the backend doesn't.
+func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil { // the client has gone, or the Guard answers
+		return
+	}
+	status, text := http.StatusBadGateway, "the backend cannot be reached"
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		status, text = http.StatusGatewayTimeout, "the backend does not answer"
+	}
+	g.logBackend(r, status, err)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, text, status)
+}
+
+func (g *Gateway) logBackend(r *http.Request, status int, err error) {
+	g.log.LogAttrs(r.Context(), slog.LevelWarn, "backend failed", slog.Int("status", status),
+		slog.String("why", err.Error()), slog.String("method", r.Method),
+		slog.String("host", r.Host), slog.String("path", r.URL.Path))
+}

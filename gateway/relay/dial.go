@@ -1,0 +1,199 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it; nothing depends on its strength
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portcullis-auth/portcullis/internal/upgrade"
+)
+
+// maxHead bounds the head of the backend's answer, in bytes.
+const maxHead = 64 << 10
+
+var (
+	// ErrBadAnswer says that the backend's answer to the handshake is none
+	// that may be passed on: 502.
+	ErrBadAnswer = errors.New("backend's handshake answer is wrong")
+
+	// ErrSilent says that the backend didn't answer in time: 504.
+	ErrSilent = errors.New("backend doesn't answer")
+)
+
+// A Dialer makes handshakes with backends. The zero value works.
+type Dialer struct {
+	// Timeout bounds a whole handshake, from the connection to the answer.
+	// 0: 10 seconds.
+	Timeout time.Duration
+
+	// TLS is for https backends. nil: the system's roots.
+	TLS *tls.Config
+}
+
+// Handshake asks the backend (scheme and host of to) for the socket that r asks
+// for; r's target and header go out as they are. An answer other than 101 is
+// returned for the client, with a nil Side; its body must be closed. A 101 is
+// verified (RFC 6455, section 4.1): what the client didn't ask for is
+// [ErrBadAnswer]. The connection is never one that was used before, nor used
+// again.
+func (d *Dialer) Handshake(ctx context.Context, to *url.URL, r *http.Request) (*http.Response, *Side, error) {
+	timeout := d.Timeout
+	if timeout == 0 {
+		timeout = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	nc, err := d.dial(ctx, to)
+	if err != nil {
+		return nil, nil, silence(ctx, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	resp, br, err := exchange(nc, r)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = nc.Close()
+		return nil, nil, silence(ctx, err)
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		_ = nc.SetDeadline(time.Now().Add(timeout))
+		resp.Body = refusal{resp.Body, nc}
+		return resp, nil, nil
+	}
+	if err := verify(r.Header, resp.Header); err != nil {
+		_ = nc.Close()
+		return nil, nil, err
+	}
+	early, _ := br.Peek(br.Buffered()) // can't fail: they are there
+	return resp, &Side{Conn: nc, Early: slices.Clone(early)}, nil
+}
+
+// silence names what was a time-out.
+func silence(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", ErrSilent, err)
+	}
+	return err
+}
+
+func (d *Dialer) dial(ctx context.Context, to *url.URL) (net.Conn, error) {
+	port := to.Port()
+	if port == "" {
+		port = to.Scheme
+	}
+	addr := net.JoinHostPort(to.Hostname(), port)
+	if to.Scheme != "https" {
+		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	}
+	config := &tls.Config{}
+	if d.TLS != nil {
+		config = d.TLS.Clone()
+	}
+	config.NextProtos = []string{"http/1.1"}
+	dialer := tls.Dialer{Config: config}
+	return dialer.DialContext(ctx, "tcp", addr)
+}
+
+// exchange writes the request and reads the head of the answer.
+func exchange(nc net.Conn, r *http.Request) (*http.Response, *bufio.Reader, error) {
+	out := r.Clone(context.Background())
+	out.URL.Scheme, out.URL.Host = "http", r.Host // not sent
+	out.Body, out.ContentLength = nil, 0
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header["User-Agent"] = nil // none of our own
+	}
+	if err := out.Write(nc); err != nil {
+		return nil, nil, err
+	}
+	limited := &io.LimitedReader{R: nc, N: maxHead}
+	br := bufio.NewReader(limited)
+	for {
+		resp, err := http.ReadResponse(br, out)
+		switch {
+		case err != nil && limited.N <= 0:
+			return nil, nil, fmt.Errorf("%w: its head is larger than %d bytes", ErrBadAnswer, maxHead)
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, nil, fmt.Errorf("%w: it closed the connection", ErrBadAnswer)
+		case err != nil && isNet(err):
+			return nil, nil, err
+		case err != nil:
+			return nil, nil, fmt.Errorf("%w: it isn't HTTP", ErrBadAnswer)
+		}
+		if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode >= 200 {
+			limited.N = math.MaxInt64
+			return resp, br, nil
+		}
+	}
+}
+
+func isNet(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne)
+}
+
+// refusal is the body of an answer that isn't a 101.
+type refusal struct {
+	io.ReadCloser
+	nc net.Conn
+}
+
+func (r refusal) Close() error {
+	_ = r.ReadCloser.Close()
+	return r.nc.Close()
+}
+
+// verify reads RFC 6455, section 4.1 from top to bottom.
+func verify(asked, got http.Header) error {
+	if v := got["Upgrade"]; len(v) != 1 || !strings.EqualFold(v[0], "websocket") {
+		return fmt.Errorf("%w: no Upgrade to websocket", ErrBadAnswer)
+	}
+	if !upgrade.HasToken(got["Connection"], "upgrade") {
+		return fmt.Errorf("%w: no Connection: Upgrade", ErrBadAnswer)
+	}
+	if v := got["Sec-Websocket-Accept"]; len(v) != 1 || v[0] != accept(asked.Get("Sec-WebSocket-Key")) {
+		return fmt.Errorf("%w: wrong Sec-WebSocket-Accept", ErrBadAnswer)
+	}
+	offered := list(asked["Sec-Websocket-Extensions"])
+	for _, e := range list(got["Sec-Websocket-Extensions"]) {
+		if !slices.Contains(offered, e) {
+			return fmt.Errorf("%w: an extension that was not offered", ErrBadAnswer)
+		}
+	}
+	protocol := got["Sec-Websocket-Protocol"]
+	if len(protocol) > 1 || len(protocol) == 1 && !slices.Contains(list(asked["Sec-Websocket-Protocol"]), protocol[0]) {
+		return fmt.Errorf("%w: a subprotocol that was not offered", ErrBadAnswer)
+	}
+	return nil
+}
+
+// accept returns the Sec-WebSocket-Accept for a key.
+func accept(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// list returns the members of a header that is a list, without parameters.
+func list(lines []string) (members []string) {
+	for _, line := range lines {
+		for m := range strings.SplitSeq(line, ",") {
+			m, _, _ = strings.Cut(m, ";")
+			if m = strings.Trim(m, " \t"); m != "" {
+				members = append(members, m)
+			}
+		}
+	}
+	return members
+}

@@ -1,0 +1,134 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/gateway/relay"
+)
+
+// answerTimeout bounds how long the client may take to take the 101.
+const answerTimeout = 10 * time.Second
+
+// serveSocket authorizes a handshake that is well-formed, makes it with the
+// backend, and moves frames until the socket is over.
+func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route) {
+	s, err := rt.guard.Admit(r, rt.policy)
+	if err != nil {
+		portcullis.DenyStatus(w, r, err)
+		return
+	}
+	defer s.Close()
+
+	out := s.Request().Clone(s.Request().Context())
+	removeHopByHop(out.Header)
+	out.Header.Set("Connection", "Upgrade")
+	out.Header.Set("Upgrade", "websocket")
+	g.prepare(out.Header, s.Request(), rt)
+	answer, backend, err := rt.dialer.Handshake(out.Context(), rt.Backend, out)
+	switch cause := s.Err(); {
+	case cause != nil: // it ended while the backend was asked
+		if err == nil {
+			closeAnswer(answer, backend)
+		}
+		portcullis.DenyStatus(w, r, cause)
+		return
+	case err != nil:
+		g.handshakeFailed(w, s.Request(), err)
+		return
+	case backend == nil:
+		passRefusal(w, answer)
+		return
+	}
+
+	client, err := answerClient(w, s, answer)
+	if err != nil {
+		closeAnswer(answer, backend)
+		return
+	}
+	result := relay.Run(s, client, *backend, g.config.Grace)
+	if result.BackendAborted {
+		g.log.LogAttrs(r.Context(), slog.LevelWarn, "backend's connection aborted inside of a frame",
+			slog.String("session", s.Handle()), slog.String("why", result.Cause.Error()))
+	}
+}
+
+// closeAnswer drops an answer of the backend that nobody wants any more.
+func closeAnswer(answer *http.Response, backend *relay.Side) {
+	if backend != nil {
+		_ = backend.Conn.Close()
+		return
+	}
+	_ = answer.Body.Close()
+}
+
+// handshakeFailed answers when the backend gives no answer to pass on.
+func (g *Gateway) handshakeFailed(w http.ResponseWriter, r *http.Request, err error) {
+	status, text := http.StatusBadGateway, "the backend cannot be reached"
+	switch {
+	case errors.Is(err, relay.ErrSilent):
+		status, text = http.StatusGatewayTimeout, "the backend does not answer"
+	case errors.Is(err, relay.ErrBadAnswer):
+		text = "the backend's handshake answer is wrong"
+	}
+	g.logBackend(r, status, err)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Connection", "close")
+	http.Error(w, text, status)
+}
+
+// passRefusal passes on an answer of the backend that isn't a 101. The
+// connection doesn't go back to HTTP (W4).
+func passRefusal(w http.ResponseWriter, answer *http.Response) {
+	defer answer.Body.Close()
+	removeHopByHop(answer.Header)
+	for name, values := range answer.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Connection", "close")
+	w.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(w, answer.Body)
+}
+
+// answerClient takes the client's connection from net/http and writes the 101
+// on it. Frames that came with the handshake come out of the Side again.
+func answerClient(w http.ResponseWriter, s *portcullis.Session, answer *http.Response) (relay.Side, error) {
+	h := answer.Header
+	removeHopByHop(h)
+	for _, name := range []string{"Content-Length", "Content-Type"} {
+		delete(h, name)
+	}
+	if h.Get("Sec-WebSocket-Protocol") == "" && s.Subprotocol() != "" {
+		h.Set("Sec-WebSocket-Protocol", s.Subprotocol())
+	}
+	var head bytes.Buffer
+	head.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+	_ = h.Write(&head) // a Buffer takes everything
+	head.WriteString("\r\n")
+
+	nc, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return relay.Side{}, err
+	}
+	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail: they are there
+	client := relay.Side{Conn: nc, Early: slices.Clone(early)}
+	if err := writeWithin(nc, head.Bytes(), answerTimeout); err != nil {
+		_ = nc.Close()
+		return relay.Side{}, err
+	}
+	return client, nil
+}
+
+func writeWithin(nc net.Conn, p []byte, d time.Duration) error {
+	_ = nc.SetWriteDeadline(time.Now().Add(d))
+	_, err := nc.Write(p)
+	_ = nc.SetWriteDeadline(time.Time{})
+	return err
+}
