@@ -30,6 +30,11 @@ type Revocation struct {
 // errEmptyRevocation is for a Revocation that would end everybody.
 var errEmptyRevocation = errors.New("portcullis: revocation names nothing: set iss, sub, sid, jti or client_id")
 
+// IsZero reports whether r names nothing; Guard.Revoke refuses it then.
+func (r *Revocation) IsZero() bool {
+	return r.Issuer == "" && r.Subject == "" && r.SessionID == "" && r.TokenID == "" && r.ClientID == ""
+}
+
 // matches reports whether r ends the authorization that id stands for; issued
 // is when its token was issued, or counts as issued.
 func (r *Revocation) matches(id *Identity, issued time.Time) bool {
@@ -44,7 +49,7 @@ func (r *Revocation) matches(id *Identity, issued time.Time) bool {
 
 // completed returns r with its zero times replaced by what they stand for.
 func (r Revocation) completed(now time.Time, lifetime time.Duration) (Revocation, error) {
-	if r.Issuer == "" && r.Subject == "" && r.SessionID == "" && r.TokenID == "" && r.ClientID == "" {
+	if r.IsZero() {
 		return r, errEmptyRevocation
 	}
 	if r.IssuedBefore.IsZero() && r.SessionID == "" && r.TokenID == "" {

@@ -1,0 +1,33 @@
+package backchannel_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/revoke/backchannel"
+)
+
+func Example() {
+	receiver, err := backchannel.New(backchannel.Config{
+		Issuer:   "https://id.example.com",
+		Audience: "my-client-id",
+		Revoke: func(_ context.Context, r portcullis.Revocation) error { // guard.Revoke
+			fmt.Println("ending session", r.SessionID, "of", r.Issuer)
+			return nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/backchannel-logout", receiver) // the backchannel_logout_uri
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/backchannel-logout", nil))
+	fmt.Println(w.Code)
+	// Output: 405
+}
