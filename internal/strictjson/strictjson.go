@@ -18,8 +18,7 @@ import (
 const MaxDepth = 32
 
 // Object returns the members of the JSON object in raw, each with its value as
-// it stands. The values alias raw. No error holds a value of raw; a duplicate
-// name is named.
+// it stands. The values alias raw. No error holds anything of raw.
 func Object(raw []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("not valid UTF-8")
@@ -60,7 +59,7 @@ func walk(d *json.Decoder, object bool, depth int) error {
 			}
 			name, _ := token.(string)
 			if names[name] {
-				return fmt.Errorf("duplicate name %.40q", name)
+				return errors.New("duplicate name")
 			}
 			if names == nil {
 				names = make(map[string]bool)

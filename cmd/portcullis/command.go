@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/urfave/cli/v3"
+)
+
+// A usageError is about the command line, not about what it asks for.
+type usageError struct{ error }
+
+// run parses args, of which the first is the program's name, and does what they
+// say until that is done or ctx is.
+func run(ctx context.Context, args []string, s system) error {
+	configFlag := &cli.StringFlag{Name: "config", Aliases: []string{"c"}, Value: "portcullis.yaml", Usage: "the configuration `FILE`"}
+	logFlag := &cli.StringFlag{Name: "log", Value: "json", Usage: "the log's `FORMAT` on standard error: json or text", Validator: func(v string) error {
+		_, err := newLog(s, v)
+		return err
+	}}
+	root := &cli.Command{
+		Name:      "portcullis",
+		Usage:     "authorizes HTTP calls and WebSockets, for as long as they live",
+		Writer:    s.out,
+		ErrWriter: s.err,
+		Commands: []*cli.Command{
+			{
+				Name:  "demo",
+				Usage: "starts a token system, a backend and the gateway between them, to look at",
+				Flags: demoFlags(),
+				Action: func(ctx context.Context, c *cli.Command) error {
+					return demonstrate(ctx, c, s)
+				},
+			},
+			{
+				Name:  "serve",
+				Usage: "runs the gateway",
+				Flags: []cli.Flag{configFlag, logFlag},
+				Action: func(ctx context.Context, c *cli.Command) error {
+					log, err := newLog(s, c.String("log"))
+					if err != nil {
+						return usageError{err}
+					}
+					return serve(ctx, c.String("config"), log, s)
+				},
+			},
+			{
+				Name:  "check",
+				Usage: "says whether a configuration is good, and everything that isn't",
+				Flags: []cli.Flag{configFlag},
+				Action: func(_ context.Context, c *cli.Command) error {
+					return check(c.String("config"), s)
+				},
+			},
+			{
+				Name:   "version",
+				Usage:  "says which version this is",
+				Action: func(context.Context, *cli.Command) error { return version(s) },
+			},
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if word := c.Args().First(); word != "" {
+				return usageError{fmt.Errorf("unknown command %q; see portcullis --help", word)}
+			}
+			return cli.ShowRootCommandHelp(c)
+		},
+		OnUsageError:   func(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError{err} },
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // main exits
+	}
+	for _, c := range root.Commands {
+		c.OnUsageError = root.OnUsageError
+		action := c.Action
+		c.Action = func(ctx context.Context, c *cli.Command) error {
+			if word := c.Args().First(); word != "" {
+				return usageError{fmt.Errorf("%s takes no argument, but got %q; see portcullis %s --help", c.Name, word, c.Name)}
+			}
+			return action(ctx, c)
+		}
+	}
+	return root.Run(ctx, args)
+}
+
+func newLog(s system, format string) (*slog.Logger, error) {
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(s.err, nil)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(s.err, nil)), nil
+	}
+	return nil, fmt.Errorf("no log format %q: write json or text", format)
+}
+
+func version(s system) error {
+	v := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v = info.Main.Version
+	}
+	_, err := fmt.Fprintf(s.out, "portcullis %s %s %s/%s\n", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

@@ -1,0 +1,39 @@
+// Command portcullis is the gateway, and a demo of it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(exit(ctx, os.Args, system{os.Stdout, os.Stderr, os.LookupEnv}))
+}
+
+// A system is what a command has of the machine beside files and the network.
+type system struct {
+	out, err io.Writer
+	env      func(string) (string, bool)
+}
+
+// exit runs the command line and returns its exit status: 0, 1 for what went
+// wrong, 2 for a command line that makes no sense.
+func exit(ctx context.Context, args []string, s system) int {
+	err := run(ctx, args, s)
+	switch e := err.(type) { //nolint:errorlint // usageError comes as it is
+	case nil:
+		return 0
+	case usageError:
+		fmt.Fprintf(s.err, "portcullis: %v\n", e)
+		return 2
+	default:
+		fmt.Fprintf(s.err, "portcullis: %v\n", e)
+		return 1
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/portcullis-auth/portcullis/admin"
+	"github.com/portcullis-auth/portcullis/gateway"
+	"github.com/portcullis-auth/portcullis/gateway/config"
+)
+
+// check reports every mistake of the configuration.
+func check(file string, s system) error {
+	c, err := load(file, s)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s is good: %d routes, listening on %s\n", file, len(c.Routes), c.Listen)
+	return err
+}
+
+// load reads a configuration that can be served.
+func load(file string, s system) (*config.Config, error) {
+	c, err := config.Load(file, s.env)
+	var mistakes config.Errors
+	switch {
+	case errors.As(err, &mistakes):
+		return nil, fmt.Errorf("%d mistakes in the configuration:\n%w", len(mistakes), err)
+	case err != nil:
+		return nil, err
+	}
+	return c, nil
+}
+
+// serve runs the gateway until ctx is done.
+func serve(ctx context.Context, file string, log *slog.Logger, s system) error {
+	c, err := load(file, s)
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(c, log)
+	if err != nil {
+		return err
+	}
+	public, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w; set listen in %s to a free address", err, file)
+	}
+	var operator net.Listener
+	if !c.Admin.Off() {
+		operator, err = net.Listen("tcp", c.Admin.Listen)
+		if err != nil {
+			_ = public.Close()
+			return fmt.Errorf("admin.listen: %w; set it in %s to a free address, or to off", err, file)
+		}
+	}
+	log.Info("serving", "listen", public.Addr().String(), "admin", addr(operator), "routes", len(c.Routes))
+	err = serveOn(ctx, g, c.Admin.Key.Reveal(), public, operator)
+	log.Info("stopped", "err", err)
+	return err
+}
+
+// serveOn serves the gateway, and the admin API on operator unless that is nil,
+// until ctx is done or one of them fails.
+func serveOn(ctx context.Context, g *gateway.Gateway, adminKey string, public, operator net.Listener) error {
+	if operator == nil {
+		return g.Serve(ctx, public)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	api := &http.Server{
+		Handler:           admin.New(admin.Config{Guard: g.Guard(), Key: adminKey}),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+	}
+	failed := make(chan error, 1)
+	go func() {
+		failed <- api.Serve(operator)
+		cancel()
+	}()
+	err := g.Serve(ctx, public)
+	_ = api.Close()
+	if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("admin: %w", e))
+	}
+	return err
+}
+
+func addr(l net.Listener) string {
+	if l == nil {
+		return "off"
+	}
+	return l.Addr().String()
+}
