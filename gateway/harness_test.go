@@ -277,3 +277,11 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 	}
 }
+
+// start starts a backend and returns its URL.
+func start(t testing.TB, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
