@@ -78,15 +78,16 @@ func (p *pair) end(cause error) {
 	code, reason := portcullis.CloseStatus(cause)
 	var mask [4]byte
 	_, _ = rand.Read(mask[:])
-	p.client.End(wsconn.Ending{
-		Cause: cause, Grace: p.grace,
-		Frame: wsframe.AppendClose(nil, code, reason, nil),
-	})
 	p.backend.End(wsconn.Ending{
 		Cause: cause, Grace: p.grace,
 		Frame:       wsframe.AppendClose(nil, code, reason, &mask),
 		Abandon:     true,
 		KeepReading: true, // the client may be owed the rest of a frame
+	})
+	p.client.End(wsconn.Ending{
+		Cause: cause, Grace: p.grace,
+		Frame:    wsframe.AppendClose(nil, code, reason, nil),
+		Silenced: func() { _ = p.backend.Close() }, // it is owed nothing more
 	})
 }
 

@@ -262,8 +262,9 @@ func newLine(t *testing.T, secure bool, grace time.Duration, early ...string) *l
 		client.Early, backend.Early = []byte(early[0]), []byte(early[1])
 	}
 	go func() {
-		defer s.Close()
-		l.result <- relay.Run(s, client, backend, grace)
+		result := relay.Run(s, client, backend, grace)
+		s.Close()
+		l.result <- result
 	}()
 	return l
 }
@@ -308,7 +309,7 @@ func (e *end) want(t *testing.T, p []byte) {
 	t.Helper()
 	got := make([]byte, len(p))
 	if _, err := io.ReadFull(e.r, got); err != nil || !bytes.Equal(got, p) {
-		t.Fatalf("got % x, err %v; want % x", got, err, p)
+		t.Fatalf("got %.64x, err %v; want %.64x", got, err, p)
 	}
 }
 

@@ -75,6 +75,9 @@ func (c *Conn) goodbye(e Ending) {
 		said = c.sayClose(e.Frame)
 		c.writing.unlock()
 	}
+	if e.KeepReading {
+		c.awaitClose(over.C)
+	}
 	if said {
 		c.drain(over.C)
 	}
@@ -122,16 +125,20 @@ func (c *Conn) sayClose(frame []byte) bool {
 	return true
 }
 
-// drain drops what the peer still sends until it closes: closing earlier would
-// reset the connection, and a reset can overtake the Close frame.
-func (c *Conn) drain(over <-chan time.Time) {
-	for !c.deaf.Load() && !c.isClosed() { // KeepReading
+// awaitClose waits until the owner has closed the connection.
+func (c *Conn) awaitClose(over <-chan time.Time) {
+	for !c.isClosed() {
 		select {
 		case <-c.progress:
 		case <-over:
 			return
 		}
 	}
+}
+
+// drain drops what the peer still sends until it closes: closing earlier would
+// reset the connection, and a reset can overtake the Close frame.
+func (c *Conn) drain(over <-chan time.Time) {
 	c.deaf.Store(true)
 	_ = c.nc.SetReadDeadline(past) // whoever reads leaves
 	select {
@@ -149,7 +156,7 @@ func (c *Conn) drain(over <-chan time.Time) {
 func (c *Conn) cut(said bool) {
 	if !said {
 		c.wasCut.Store(true)
-		abort(c.nc)
+		Abort(c.nc)
 	}
 	_ = c.nc.Close()
 	if c.onClosed != nil {
@@ -157,10 +164,10 @@ func (c *Conn) cut(said bool) {
 	}
 }
 
-// abort closes nc so that the peer sees that it is cut, not ended. A TLS
+// Abort closes nc so that the peer sees that it is cut, not ended. A TLS
 // connection would say its own goodbye first, and wait 5 s for the peer to
 // take it.
-func abort(nc net.Conn) {
+func Abort(nc net.Conn) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
