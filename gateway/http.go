@@ -14,8 +14,8 @@ import (
 )
 
 // newProxy returns what moves HTTP to the route's backend, unbuffered both ways.
-func (g *Gateway) newProxy(rt *route) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
+func (g *Gateway) newProxy(rt *route) http.Handler {
+	proxy := &httputil.ReverseProxy{
 		Transport:     newTransport(rt.BackendCA),
 		FlushInterval: -1, // whatever the backend writes goes on at once
 		ErrorLog:      slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
@@ -24,9 +24,16 @@ func (g *Gateway) newProxy(rt *route) *httputil.ReverseProxy {
 			p.Out.URL.Scheme, p.Out.URL.Host = rt.Backend.Scheme, rt.Backend.Host
 			p.Out.URL.RawQuery = p.In.URL.RawQuery // the one that the rule saw
 			p.Out.Host = p.In.Host
+			p.Out.Trailer = p.In.Trailer // the very map, which net/http fills behind the body
 			g.prepare(p.Out.Header, p.In, rt)
 		},
 	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 { // else net/http takes the whole body before it lets the answer out
+			_ = http.NewResponseController(w).EnableFullDuplex()
+		}
+		proxy.ServeHTTP(w, r)
+	})
 }
 
 // prepare is headerNames.prepare with a word in the log.
