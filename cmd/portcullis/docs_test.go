@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/portcullis-auth/portcullis/gateway/config"
+)
+
+// A block is a fenced example in a document.
+type block struct{ language, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+// blocks returns the examples of a document of the project.
+func blocks(t *testing.T, file string) (list []block) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("../..", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range fence.FindAllStringSubmatch(string(raw), -1) {
+		list = append(list, block{m[1], m[2]})
+	}
+	return list
+}
+
+// Every Go program, configuration and piece of JavaScript in the documents
+// does what it looks like.
+func TestExamplesInDocuments(t *testing.T) {
+	for _, file := range []string{"README.md", "docs/backends.md", "examples/node-ws/README.md"} {
+		tried := 0
+		for i, b := range blocks(t, file) {
+			t.Run(fmt.Sprintf("%s/%d %s", file, i, b.language), func(t *testing.T) {
+				switch b.language {
+				case "go":
+					compiles(t, b.text)
+				case "yaml":
+					loads(t, b.text)
+				case "js":
+					runs(t, b.text)
+				case "json":
+					if !json.Valid([]byte(b.text)) {
+						t.Error("not JSON")
+					}
+				case "console":
+					return // TestOperatorsAPIAsDocumented, or what CI itself calls
+				default:
+					t.Fatalf("nobody tries examples in %s", b.language)
+				}
+				tried++
+			})
+		}
+		if tried == 0 {
+			t.Errorf("%s: no example was tried", file)
+		}
+	}
+}
+
+func compiles(t *testing.T, source string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "vet", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func loads(t *testing.T, yaml string) {
+	t.Helper()
+	dir := t.TempDir()
+	secret := filepath.Join(dir, "secret")
+	file := filepath.Join(dir, "portcullis.yaml")
+	yaml = strings.ReplaceAll(yaml, "/run/secrets/gateway", secret)
+	for name, text := range map[string]string{secret: "a-secret-of-the-gateway", file: yaml} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := config.Load(file, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// runs runs JavaScript that reads a backend's request.
+func runs(t *testing.T, script string) {
+	t.Helper()
+	script = `const req = {headers: {'x-forwarded-user': 'u%2017', 'x-portcullis-userinfo': '{"name":"\\u00c4da"}'}};` +
+		script + `console.log(user, claims.name);`
+	out, err := exec.Command("node", "-e", script).CombinedOutput()
+	if err != nil || string(out) != "u 17 Äda\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// The operator's API answers as the document shows.
+func TestOperatorsAPIAsDocumented(t *testing.T) {
+	out, _ := command(t, nil, "demo", "--listen", "127.0.0.1:0")
+	api := eventually(t, out, `(http://127\.0\.0\.1:\d+)/v1/sessions`)
+	call := regexp.MustCompile(`(?m)^\$ curl http://127\.0\.0\.1:8081(\S+)(?: -d '(.*)')?\n(\{.*\n)?`)
+	tried := 0
+	for _, b := range blocks(t, "docs/backends.md") {
+		for _, m := range call.FindAllStringSubmatch(b.text, -1) {
+			tried++
+			method := http.MethodGet
+			if m[2] != "" {
+				method = http.MethodPost
+			}
+			r, err := http.NewRequestWithContext(t.Context(), method, api+m[1], strings.NewReader(m[2]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode != 200 || m[3] != "" && string(body) != m[3] {
+				t.Errorf("%s %s: %d %s, want %s", method, m[1], resp.StatusCode, body, m[3])
+			}
+		}
+	}
+	if tried != 2 {
+		t.Errorf("%d calls were tried, want 2", tried)
+	}
+}
