@@ -93,7 +93,7 @@ func openFor(t testing.TB, backendURL, routes string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := &http.Server{Handler: h.issuer} //nolint:gosec // a test's own server
+	tokens := &http.Server{Handler: h.issuer}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = tokens.Serve(door) })
 
@@ -235,7 +235,7 @@ func (c *client) text(s string) {
 // want reads a frame.
 func (c *client) want(payload string) {
 	c.Helper()
-	f, err := ws.ReadFrame(c.r)
+	f, err := ws.ReadFrame(c.r) //nolint:staticcheck // what it reads is ours, and small
 	if err != nil || string(f.Payload) != payload {
 		c.Fatalf("frame %q, err %v; want %q", f.Payload, err, payload)
 	}
@@ -246,7 +246,7 @@ func (c *client) want(payload string) {
 func (c *client) wantClose(code int, reason string) {
 	c.Helper()
 	for {
-		f, err := ws.ReadFrame(c.r)
+		f, err := ws.ReadFrame(c.r) //nolint:staticcheck // what it reads is ours, and small
 		if err != nil {
 			c.Fatalf("before the Close frame: %v", err)
 		}

@@ -59,7 +59,7 @@ func (p page) until(what, expression string) {
 		case ok && err == nil:
 			return
 		case time.Now().After(end):
-			p.fail(what, fmt.Errorf("not so: %s (%v)", expression, err))
+			p.fail(what, fmt.Errorf("not so: %s (%w)", expression, err))
 		}
 	}
 }
@@ -153,7 +153,7 @@ func TestBrowser(t *testing.T) {
 
 	// Log out in a second tab, and see how soon the first one notices.
 	value[bool](alice, "note the time", `window.closedAt = 0; new MutationObserver(() => { if (!document.querySelector("#closed").hidden && !window.closedAt) window.closedAt = Date.now(); }).observe(document.querySelector("#closed"), {attributes: true}); true`)
-	second := page{t, tab(t, alice.tab)}
+	second := page{t, tab(alice.tab, t)}
 	second.do("open the demo again", chromedp.Navigate(url))
 	second.until("the page", `document.documentElement.dataset.ready === "true"`)
 	asked := value[int64](second, "the time", `Date.now()`)

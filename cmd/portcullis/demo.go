@@ -167,7 +167,7 @@ func demoConfiguration(fill *strings.Replacer, secret string) (*config.Config, e
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "portcullis.yaml")
 	if err := os.WriteFile(file, []byte(fill.Replace(demoConfig)), 0o600); err != nil {
 		return nil, err

@@ -102,11 +102,11 @@ func chromium(t *testing.T) context.Context {
 		chromedp.WindowSize(1200, 900),
 	)...)
 	t.Cleanup(stop)
-	return tab(t, ctx)
+	return tab(ctx, t)
 }
 
 // tab opens another tab of the browser.
-func tab(t *testing.T, browser context.Context) context.Context {
+func tab(browser context.Context, t *testing.T) context.Context {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(browser)
 	t.Cleanup(stop)

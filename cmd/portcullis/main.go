@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,14 +27,13 @@ type system struct {
 // wrong, 2 for a command line that makes no sense.
 func exit(ctx context.Context, args []string, s system) int {
 	err := run(ctx, args, s)
-	switch e := err.(type) { //nolint:errorlint // usageError comes as it is
-	case nil:
+	if err == nil {
 		return 0
-	case usageError:
-		fmt.Fprintf(s.err, "portcullis: %v\n", e)
-		return 2
-	default:
-		fmt.Fprintf(s.err, "portcullis: %v\n", e)
-		return 1
 	}
+	_, _ = fmt.Fprintf(s.err, "portcullis: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
 }

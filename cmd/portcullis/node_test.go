@@ -61,7 +61,7 @@ func tokenSystem(t *testing.T, appURL, secret string) *issuer.Issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: tokens} //nolint:gosec // a test's own server
+	server := &http.Server{Handler: tokens}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() {
 		_ = tokens.Close()

@@ -11,6 +11,7 @@ import (
 // Kind is the form of an access token.
 type Kind int
 
+// The forms of access tokens.
 const (
 	Opaque Kind = iota // says nothing by itself: ask the introspection endpoint
 	JWT                // RFC 9068, typ "at+jwt", RS256
@@ -78,7 +79,7 @@ func (c *client) GrantTypes() []oidc.GrantType {
 // our [tokenCodec] makes of a token id. See there for why.
 func (c *client) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeBearer }
 
-func (c *client) RestrictAdditionalIdTokenScopes() func([]string) []string     { return same }
+func (c *client) RestrictAdditionalIdTokenScopes() func([]string) []string     { return same } //nolint:revive // op chose the name
 func (c *client) RestrictAdditionalAccessTokenScopes() func([]string) []string { return same }
 
 func same(scopes []string) []string { return scopes }

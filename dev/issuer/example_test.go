@@ -25,7 +25,7 @@ func Example() {
 	defer iss.Close()
 	srv := &http.Server{Handler: iss}
 	defer srv.Close()
-	go srv.Serve(ln)
+	go func() { _ = srv.Serve(ln) }()
 
 	// A test of a gateway needs no browser.
 	tok, err := iss.IssueToken("alice", issuer.TokenOptions{Kind: issuer.JWT})

@@ -16,6 +16,7 @@ import (
 // Logout 1.0, section 2.4: "sub", "sid" or both).
 type LogoutTokenSubject int
 
+// What a logout token names.
 const (
 	LogoutSubAndSid LogoutTokenSubject = iota
 	LogoutOnlySub                      // receivers end all sessions of the user
@@ -139,7 +140,7 @@ func (i *Issuer) send(ctx context.Context, uri, sub, sid string) (retry bool, er
 		return ctx.Err() == nil, err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // so that the connection can be reused
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // so that the connection can be reused
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusNoContent: // section 2.8
 		return false, nil

@@ -141,7 +141,7 @@ func TestOneReceiverDown(t *testing.T) {
 func TestCloseEndsDelivery(t *testing.T) {
 	reached := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		r.ParseForm() // so that the server notices when the sender goes
+		_ = r.ParseForm() // so that the server notices when the sender goes
 		close(reached)
 		<-r.Context().Done()
 	}))
@@ -151,7 +151,7 @@ func TestCloseEndsDelivery(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- f.LogoutSession(t.Context(), tok.SID) }()
 	<-reached
-	f.Close()
+	_ = f.Close()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}

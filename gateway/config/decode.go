@@ -147,7 +147,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string) {
 		first[name.Value] = place(name).line
 		field, ok := known[name.Value]
 		if !ok {
-			problem, fix := unknown(name.Value, keysOf(v.Type()))
+			problem, fix := "unknown key", instead(name.Value, keysOf(v.Type()))
 			d.add(place(name), clip(path), problem, fix)
 			continue
 		}

@@ -12,10 +12,10 @@ var elsewhere = map[string]string{
 	"<<":            "merge keys are not supported; write the keys out",
 }
 
-// unknown says what to do about a key that isn't one of known.
-func unknown(name string, known []string) (problem, fix string) {
+// instead says what to do about a key that isn't one of known.
+func instead(name string, known []string) string {
 	if fix, ok := elsewhere[name]; ok {
-		return "unknown key", fix
+		return fix
 	}
 	best, distance := "", 1+max(1, len(name)/3)
 	for _, k := range known {
@@ -24,9 +24,9 @@ func unknown(name string, known []string) (problem, fix string) {
 		}
 	}
 	if best != "" {
-		return "unknown key", "did you mean \"" + best + "\"?"
+		return "did you mean \"" + best + "\"?"
 	}
-	return "unknown key", "the keys here are " + strings.Join(known, ", ")
+	return "the keys here are " + strings.Join(known, ", ")
 }
 
 // edits returns how many letters must be added, removed, changed or swapped

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -33,7 +33,7 @@ const patience = 20 * time.Second
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
 
 func accept() string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
@@ -187,7 +187,7 @@ func TestHandshakeOverTLS(t *testing.T) {
 	roots.AddCert(s.Certificate())
 	r := asked()
 	r.Header.Del("Sec-Websocket-Protocol")
-	_, side, err := (&relay.Dialer{TLS: &tls.Config{RootCAs: roots}}).Handshake(t.Context(), to, r) //nolint:gosec // a test
+	_, side, err := (&relay.Dialer{TLS: &tls.Config{RootCAs: roots}}).Handshake(t.Context(), to, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func tcp(t *testing.T, secure bool) (ours net.Conn, peer *end) {
 		config := s.TLS
 		s.Close()
 		server := tls.Server(accepted, config)
-		client := tls.Client(dialed, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test
+		client := tls.Client(dialed, &tls.Config{InsecureSkipVerify: true})
 		failed := make(chan error, 1)
 		go func() { failed <- server.Handshake() }()
 		if err := errors.Join(client.Handshake(), <-failed); err != nil {
@@ -316,7 +316,7 @@ func (e *end) want(t *testing.T, p []byte) {
 // wantClose wants a Close frame now, and then the end of the stream.
 func (e *end) wantClose(t *testing.T, code ws.StatusCode, reason string, masked bool) {
 	t.Helper()
-	f, err := ws.ReadFrame(e.r)
+	f, err := ws.ReadFrame(e.r) //nolint:staticcheck // what it reads is ours, and small
 	if err != nil {
 		t.Fatalf("before the Close frame: %v", err)
 	}
@@ -357,7 +357,7 @@ func TestBytesGoThroughUnchanged(t *testing.T) {
 
 		// The closing handshake is theirs.
 		l.client.send(t, masked(ws.OpClose, "\x03\xe8"))
-		if f, err := ws.ReadFrame(l.backend.r); err != nil || f.Header.OpCode != ws.OpClose {
+		if f, err := ws.ReadFrame(l.backend.r); err != nil || f.Header.OpCode != ws.OpClose { //nolint:staticcheck // what it reads is ours, and small
 			t.Errorf("%v, err %v; want Close", f.Header, err)
 		}
 		l.backend.send(t, plain(ws.OpClose, "\x03\xe8"))

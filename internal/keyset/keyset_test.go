@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	rsaKey, _           = rsa.GenerateKey(rand.Reader, 2048)
-	weakKey, _          = rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // weak on purpose
+	weakKey, _          = rsa.GenerateKey(rand.Reader, 1024)
 	ecKey, _            = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	ec384Key, _         = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	edPublic, edPrivate = newEd()

@@ -85,7 +85,7 @@ func TestAppendCloseIsWhatOthersRead(t *testing.T) {
 	mask := [4]byte{9, 8, 7, 6}
 	for _, m := range []*[4]byte{nil, &mask} {
 		b := wsframe.AppendClose(nil, 3003, "session_revoked", m)
-		f, err := ws.ReadFrame(bytes.NewReader(b))
+		f, err := ws.ReadFrame(bytes.NewReader(b)) //nolint:staticcheck // what it reads is ours, and small
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -111,7 +111,7 @@ func TestL1SlowBody(t *testing.T) {
 			go func() { defer close(served); _ = srv.Serve(l) }()
 			began := time.Now()
 			go func() {
-				fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", len(token))
+				_, _ = fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", len(token))
 				time.Sleep(tt.pause)
 				_, _ = io.WriteString(client, tt.sent)
 			}()

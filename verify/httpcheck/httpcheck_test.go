@@ -138,10 +138,18 @@ func TestIdentity(t *testing.T) {
 		want    portcullis.Identity
 		wantErr string
 	}{
-		{"default names", httpcheck.Config{}, `{"sub":"u1","exp":1800000000,"sid":"s1","scope":"a  b"}`,
-			portcullis.Identity{Subject: "u1", SessionID: "s1", Scopes: []string{"a", "b"}, ExpiresAt: time.Unix(1800000000, 0)}, ""},
-		{"other names", names, `{"id":17,"valid_until":"2027-01-15T09:00:00+01:00","login":4,"roles":["a b","c"],"sub":"x","exp":[]}`,
-			portcullis.Identity{Subject: "17", SessionID: "4", Scopes: []string{"a b", "c"}, ExpiresAt: time.Unix(1800000000, 0)}, ""},
+		{
+			"default names",
+			httpcheck.Config{},
+			`{"sub":"u1","exp":1800000000,"sid":"s1","scope":"a  b"}`,
+			portcullis.Identity{Subject: "u1", SessionID: "s1", Scopes: []string{"a", "b"}, ExpiresAt: time.Unix(1800000000, 0)},
+			"",
+		},
+		{
+			"other names", names, `{"id":17,"valid_until":"2027-01-15T09:00:00+01:00","login":4,"roles":["a b","c"],"sub":"x","exp":[]}`,
+			portcullis.Identity{Subject: "17", SessionID: "4", Scopes: []string{"a b", "c"}, ExpiresAt: time.Unix(1800000000, 0)},
+			"",
+		},
 		{"issuer", httpcheck.Config{Issuer: "home"}, `{"sub":"u1","iss":"elsewhere"}`, portcullis.Identity{Issuer: "home", Subject: "u1"}, ""},
 		{"nulls", httpcheck.Config{}, `{"sub":"u1","exp":null,"sid":null,"scope":null}`, portcullis.Identity{Subject: "u1"}, ""},
 		{"long number", httpcheck.Config{}, `{"sub":12345678901234567890123}`, portcullis.Identity{Subject: "12345678901234567890123"}, ""},

@@ -31,6 +31,7 @@ import (
 // the OAuth registry (RFC 7591, section 2).
 type AuthMethod string
 
+// The ways to authenticate.
 const (
 	AuthBasic AuthMethod = "client_secret_basic" // in the Authorization header (RFC 6749, section 2.3.1)
 	AuthPost  AuthMethod = "client_secret_post"  // in the form, beside the token
