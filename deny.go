@@ -21,6 +21,9 @@ func DenyStatus(w http.ResponseWriter, _ *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	status, text := http.StatusUnauthorized, "token not valid"
 	switch {
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrShutdown): // whatever else err says
+		status, text = http.StatusServiceUnavailable, "cannot check the token now"
+		h.Set("Retry-After", "5")
 	case errors.Is(err, ErrForbidden):
 		status, text = http.StatusForbidden, "not allowed"
 	case errors.Is(err, ErrNoToken):

@@ -38,14 +38,14 @@ var (
 // An error that isn't one of this package's is told as "session_revoked".
 func CloseStatus(cause error) (code int, reason string) {
 	switch {
+	case errors.Is(cause, ErrUnavailable): // whatever else it says
+		return 1013, "unavailable"
+	case errors.Is(cause, ErrShutdown):
+		return 1012, "shutdown"
 	case errors.Is(cause, ErrExpired):
 		return 3000, "token_expired"
 	case errors.Is(cause, ErrForbidden):
 		return 3003, "forbidden"
-	case errors.Is(cause, ErrShutdown):
-		return 1012, "shutdown"
-	case errors.Is(cause, ErrUnavailable):
-		return 1013, "unavailable"
 	default:
 		return 3003, "session_revoked"
 	}

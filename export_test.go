@@ -12,4 +12,22 @@ func (g *Guard) Empty() bool {
 	return len(g.sessions.live) == 0 && g.sessions.open == 0
 }
 
+// End ends the session.
+func (s *Session) End(cause error) { s.end(cause) }
+
+// Revocations returns how many revocations are remembered.
+func (g *Guard) Revocations() int {
+	g.sessions.mu.Lock()
+	defer g.sessions.mu.Unlock()
+	return g.sessions.revoked.n
+}
+
 const MaxFirstSeen = maxFirstSeen
+
+var (
+	// Protocols returns the subprotocols that a handshake offers.
+	Protocols = protocols
+
+	// Echo returns the subprotocol that the Guard answers with.
+	Echo = marker
+)

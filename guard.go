@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -94,34 +95,20 @@ func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
 		panic("portcullis: Guard.Verifier is nil: set it to what asks your token system, see package verify")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s, err := g.admit(r, &p)
+		var before http.Header
+		if h := w.Header(); len(h) > 0 {
+			before = maps.Clone(h)
+		}
+		s, err := g.admit(w, r, &p)
 		if err != nil {
 			p.deny(w, s.request, err)
 			return
 		}
-		s.response.w = w
-		defer s.finish()
+		returned := false
+		defer func() { s.response.finish(before, returned) }()
 		next.ServeHTTP(&s.response, s.request)
+		returned = true
 	})
-}
-
-// finish ends what Handler began, unless the connection has been hijacked: then
-// closing that does.
-func (s *Session) finish() {
-	w := &s.response
-	if w.isHijacked() {
-		return
-	}
-	s.Close() // from here on nobody touches the ResponseWriter but us
-	cause := s.Err()
-	switch {
-	case cause == nil:
-	case w.started:
-		panic(http.ErrAbortHandler) // the client must not take it for whole
-	default:
-		w.w.Header().Set("Connection", "close")
-		s.policy.deny(w.w, s.request, cause)
-	}
 }
 
 // Admit decides about a request. It is what Handler is made of, for those who
@@ -130,7 +117,7 @@ func (s *Session) finish() {
 // upgrade, r's own context ending doesn't end the session: closing it does.
 // The error wraps one of this package's.
 func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) {
-	s, err := g.admit(r, &p)
+	s, err := g.admit(nil, r, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -138,23 +125,28 @@ func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) {
 }
 
 // admit returns, if it refuses, a session that has nothing but a request
-// without its token.
-func (g *Guard) admit(r *http.Request, p *Policy) (*Session, error) {
+// without its token. From the moment that the session is registered it may
+// end: all that its end needs is there before. w is nil for Admit.
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Session, error) {
 	s := &Session{guard: g, policy: p, index: -1, upgrade: upgrade.Asked(r)}
-	s.response.s = s
-	parent := r.Context()
-	if s.upgrade { // net/http cancels the parent when the handler returns
-		parent = context.WithoutCancel(parent)
+	s.response.s, s.response.w = s, w
+	from := r.Context()
+	parent := from
+	if s.upgrade { // net/http cancels the request's context when the handler returns
+		parent = context.WithoutCancel(from)
 	}
 	ctx, cancel := context.WithCancelCause(context.WithValue(parent, sessionKey{}, s))
 	s.cancel = cancel
 	if s.upgrade {
-		s.detach = context.AfterFunc(r.Context(), func() { cancel(context.Cause(r.Context())) })
+		s.detach = context.AfterFunc(from, func() { cancel(context.Cause(from)) })
 	}
 	s.request = r.WithContext(ctx)
-	token, ok := takeToken(s.request, p.Sources)
+	if r.Body != nil && r.Body != http.NoBody {
+		s.request.Body = &body{r.Body, s}
+	}
+	found := takeToken(s.request, p.Sources)
 
-	err := g.decide(s, r, token, ok)
+	err := g.decide(s, r, found)
 	if err != nil {
 		s.leave()
 		cancel(err)
@@ -162,29 +154,29 @@ func (g *Guard) admit(r *http.Request, p *Policy) (*Session, error) {
 		return s, err
 	}
 	if s.upgrade {
-		s.response.echo = marker(r.Header, s.request.Header, token)
+		s.response.echo = marker(r.Header, s.request.Header, found.token)
 		g.logOpened(s)
 	}
 	return s, nil
 }
 
 // decide reads like a checklist; r is the request as it came.
-func (g *Guard) decide(s *Session, r *http.Request, token string, found bool) error {
-	if g.Store != nil && !g.caughtUp.Load() {
-		return fmt.Errorf("%w: not caught up with the Store", ErrUnavailable)
+func (g *Guard) decide(s *Session, r *http.Request, found found) error {
+	if err := g.upToDate(); err != nil {
+		return err
 	}
-	if !found {
+	if !found.ok {
 		return ErrNoToken
 	}
-	if token == "" {
+	if found.token == "" {
 		return fmt.Errorf("%w: empty or ambiguous", ErrInvalid)
 	}
 	if s.upgrade { // RFC 6455, section 10.2
-		if err := s.policy.checkOrigin(r, token); err != nil {
+		if err := s.policy.checkOrigin(r, found); err != nil {
 			return err
 		}
 	}
-	v, now, err := g.verify(s.request.Context(), token)
+	v, now, err := g.verify(s.request.Context(), found.token)
 	if err != nil {
 		return err
 	}
@@ -198,9 +190,9 @@ func (g *Guard) decide(s *Session, r *http.Request, token string, found bool) er
 
 // verify asks the Verifier, and returns what it said and when it had said it.
 func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.Time, err error) {
-	v.asked = time.Now()
+	asked := time.Now()
 	v.id, err = g.Verifier.Verify(ctx, token)
-	now = time.Now()
+	now = asked.Add(time.Since(asked)) // half the price of another time.Now
 	switch {
 	case err != nil && isOurs(err):
 		return v, now, err
@@ -218,10 +210,18 @@ func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.T
 	if !now.Round(0).Before(v.deadline) {
 		return v, now, ErrExpired
 	}
-	if v.id.IssuedAt.IsZero() {
-		v.key = sha256.Sum256([]byte(token))
+	if v.issued = v.id.IssuedAt; v.issued.IsZero() {
+		v.issued = g.sessions.sighted(sha256.Sum256([]byte(token)), asked, v.deadline)
 	}
-	return v, now, nil
+	return v, now, g.upToDate() // the Store may have failed meanwhile
+}
+
+// upToDate says whether we can tell who is revoked.
+func (g *Guard) upToDate() error {
+	if g.Store != nil && !g.caughtUp.Load() {
+		return fmt.Errorf("%w: not caught up with the Store", ErrUnavailable)
+	}
+	return nil
 }
 
 // allow asks the rule.

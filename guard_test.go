@@ -187,6 +187,7 @@ func TestStatusOfEveryVerdict(t *testing.T) {
 		{name: "says yes, but its time is over", id: past, status: 401},
 		{name: "revoked", err: portcullis.ErrRevoked, status: 401},
 		{name: "unavailable", err: portcullis.ErrUnavailable, status: 503},
+		{name: "one says no, another can't tell", err: errors.Join(portcullis.ErrInvalid, portcullis.ErrUnavailable), status: 503},
 		{name: "any other error", err: errors.New("connection refused"), status: 503},
 		{name: "the caller's context", err: context.DeadlineExceeded, status: 503},
 		{name: "neither identity nor error", status: 503},

@@ -31,9 +31,10 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail: they are there
+	other := w.started && !w.switched                            // than a 101 for a WebSocket is on its way
 	w.conn = wsconn.New(nc, wsconn.Options{
 		Early:    slices.Clone(early),
-		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.request),
+		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.request) || other,
 		Head:     !w.switched,
 		Echo:     w.echo,
 		OnClosed: s.Close,

@@ -43,7 +43,11 @@ func (g *Guard) logClosed(s *Session, cause error) {
 		why = cause.Error()
 	}
 	attrs := append(where(s.request), who(s)...)
-	g.log(s.request.Context(), "socket ended", append(attrs,
+	what := "request ended"
+	if s.upgrade {
+		what = "socket ended"
+	}
+	g.log(s.request.Context(), what, append(attrs,
 		slog.String("why", why), slog.Duration("after", time.Since(s.opened)))...)
 }
 

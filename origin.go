@@ -4,20 +4,20 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
 // checkOrigin refuses handshakes that pages of other origins make. Without an
 // Origin it was no browser that made it, which is fine, unless the token came
 // in a cookie: nobody but browsers needs that, so something hides the Origin.
-func (p *Policy) checkOrigin(r *http.Request, token string) error {
+func (p *Policy) checkOrigin(r *http.Request, found found) error {
 	origins := r.Header["Origin"]
 	switch len(origins) {
 	case 0:
-		for _, line := range r.Header["Cookie"] {
-			if strings.Contains(line, token) {
-				return fmt.Errorf("%w: a WebSocket by cookie needs an Origin header; clients that aren't browsers send a bearer token", ErrForbidden)
-			}
+		inCookie := func(line string) bool { return strings.Contains(line, found.token) }
+		if found.byCookie || slices.ContainsFunc(r.Header["Cookie"], inCookie) {
+			return fmt.Errorf("%w: a WebSocket by cookie needs an Origin header; clients that aren't browsers send a bearer token", ErrForbidden)
 		}
 		return nil
 	case 1:

@@ -40,17 +40,16 @@ type registry struct {
 type verdict struct {
 	id       *Identity
 	deadline time.Time // until when it holds, by the wall clock
-	asked    time.Time // when the question was put
-	key      tokenKey  // of the token, if id doesn't say when it was issued
+	issued   time.Time // when its token was issued, or counts as issued
 }
 
-// issued returns when the token of the verdict was issued, or counts as issued.
-// The mutex is held.
-func (g *registry) issued(v verdict) time.Time {
-	if !v.id.IssuedAt.IsZero() {
-		return v.id.IssuedAt
-	}
-	return g.seen.first(v.key, v.asked, v.deadline)
+// sighted returns when a token that doesn't say so counts as issued. A token is
+// sighted as soon as the token system has vouched for it, whatever the rule
+// then says: a revocation in between must find it.
+func (g *registry) sighted(key tokenKey, asked, until time.Time) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.seen.first(key, asked, until)
 }
 
 // add registers the session under the verdict and tests it against what has
@@ -61,12 +60,11 @@ func (g *registry) add(s *Session, v verdict, now time.Time) error {
 	if g.shutdown != nil {
 		return ErrShutdown
 	}
-	s.issued = g.issued(v)
-	if g.revoked.match(v.id, s.issued, now) {
+	if g.revoked.match(v.id, v.issued, now) {
 		return ErrRevoked
 	}
 	g.longest = max(g.longest, v.deadline.Sub(now))
-	s.deadline = v.deadline
+	s.issued, s.deadline = v.issued, v.deadline
 	g.number++
 	s.number = g.number
 	g.open++
@@ -80,8 +78,7 @@ func (g *registry) add(s *Session, v verdict, now time.Time) error {
 func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	issued := g.issued(v)
-	if g.revoked.match(v.id, issued, now) {
+	if g.revoked.match(v.id, v.issued, now) {
 		return ErrRevoked
 	}
 	if s.index < 0 {
@@ -95,9 +92,8 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 		return nil
 	}
 	s.identity.Store(v.id)
-	s.issued, s.deadline = issued, v.deadline
-	heap.Fix(&g.live, s.index)
-	g.arm(now)
+	s.issued, s.deadline = v.issued, v.deadline
+	heap.Fix(&g.live, s.index) // later than before: the timer need not know
 	return nil
 }
 

@@ -8,10 +8,11 @@ import (
 
 // Renew puts the session that ctx belongs to under a fresh token: it lives
 // until that one expires, and [FromContext] returns its Identity from now on.
-// The token must be of the same issuer and subject as the session, or Renew
-// fails with [ErrForbidden] and changes nothing; likewise if the token is bad.
-// If the session's rule doesn't allow the new Identity, or it has been revoked,
-// the session ends. Of two tokens the one that expires later stays.
+// The token must be of the same issuer and subject as the session (of the same
+// client, where tokens name no subject), or Renew fails with [ErrForbidden] and
+// changes nothing; likewise if the token is bad or revoked, or we can't tell. If
+// the session's rule doesn't allow the new Identity, the session ends. Of two
+// tokens the one that expires later stays.
 func Renew(ctx context.Context, token string) error {
 	s, ok := ctx.Value(sessionKey{}).(*Session)
 	if !ok {
@@ -31,6 +32,10 @@ func (g *Guard) Renew(ctx context.Context, handle, token string) error {
 }
 
 func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
+	old := s.Identity()
+	if old == nil { // it was never admitted
+		return errGone
+	}
 	if err := s.Err(); err != nil {
 		return err
 	}
@@ -38,19 +43,26 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 	if err != nil {
 		return err
 	}
-	if old := s.Identity(); v.id.Issuer != old.Issuer || v.id.Subject != old.Subject {
+	if !sameOwner(old, v.id) {
 		return fmt.Errorf("%w: the token is somebody else's", ErrForbidden)
 	}
 	if err := s.policy.allow(s.request, v.id); err != nil {
-		s.end(err)
+		if !errors.Is(err, ErrUnavailable) {
+			s.end(err)
+		}
 		return err
 	}
-	err = g.sessions.renew(s, v, now)
-	if errors.Is(err, ErrRevoked) {
-		s.end(ErrRevoked)
+	if err := g.sessions.renew(s, v, now); err != nil {
+		return err
 	}
-	if err == nil {
-		g.logRenewed(s)
+	g.logRenewed(s)
+	return nil
+}
+
+// sameOwner reports whether two tokens speak for the same one.
+func sameOwner(a, b *Identity) bool {
+	if a.Issuer != b.Issuer || a.Subject != b.Subject {
+		return false
 	}
-	return err
+	return a.Subject != "" || a.ClientID != "" && a.ClientID == b.ClientID
 }

@@ -1,7 +1,9 @@
 package portcullis
 
 import (
+	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -17,103 +19,181 @@ var past = time.Unix(1, 0)
 // it; what [http.ResponseController] can do it does itself.
 type response struct {
 	s    *Session
-	w    http.ResponseWriter // nil: the session was made by Admit
-	echo string              // subprotocol to answer with if the handler selects none
+	echo string // subprotocol to answer with if the handler selects none
 
 	// s.mu guards these.
-	started  bool // part of the answer may be on its way
-	switched bool // the answer is a 101 for a WebSocket
+	w        http.ResponseWriter // nil: the session was made by Admit; gone once it is hijacked and the handler has returned
+	started  bool                // part of the answer may be on its way
+	switched bool                // the answer is a 101 for a WebSocket
 	conn     *wsconn.Conn
 }
 
-// begin reports whether the answer may be begun or go on, and notes that it has.
-func (w *response) begin() error {
+var errReturned = errors.New("portcullis: the handler has returned")
+
+func (w *response) writer() http.ResponseWriter {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	if w.s.cause == nil {
-		w.started = true
-	}
-	return w.s.cause
+	return w.w
 }
 
-func (w *response) isHijacked() bool {
+// begin returns where the answer may be begun or go on, and notes that it has.
+func (w *response) begin() (http.ResponseWriter, error) {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()
-	return w.conn != nil
+	switch {
+	case w.s.cause != nil:
+		return nil, w.s.cause
+	case w.s.closed && w.conn == nil:
+		return nil, errReturned
+	}
+	w.started = true
+	return w.w, nil
+}
+
+func (w *response) hijacked() *wsconn.Conn {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return w.conn
 }
 
 // end stops the handler. What it has written is not made to look whole.
 func (w *response) end(cause error) {
 	s := w.s
-	s.mu.Lock()
-	if w.conn == nil {
-		if w.w != nil && !s.closed {
-			c := http.NewResponseController(w.w)
-			_ = c.SetReadDeadline(past)
-			if w.started {
-				_ = c.SetWriteDeadline(past)
-			}
-		}
-		s.mu.Unlock()
-		s.cancel(cause)
+	if conn := w.hijacked(); conn != nil { // from now on it can't become that
+		conn.End(s.goodbye(cause))
 		return
 	}
-	s.mu.Unlock()
-	w.conn.End(s.goodbye(cause))
+	s.cancel(cause) // first, as net/http takes a deadline for the client's going away
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.w == nil || s.closed {
+		return
+	}
+	c := http.NewResponseController(w.w)
+	_ = c.SetReadDeadline(past)
+	if w.started {
+		_ = c.SetWriteDeadline(past)
+	}
 }
 
-func (w *response) Header() http.Header { return w.w.Header() }
+// finish ends what Handler began, unless the connection has been hijacked: then
+// closing that does. before is the header as the handler found it; returned is
+// false if it panicked.
+func (w *response) finish(before http.Header, returned bool) {
+	s := w.s
+	if conn := w.hijacked(); conn != nil {
+		if !returned {
+			_ = conn.Close() // nobody else will
+		}
+		s.mu.Lock()
+		w.w = gone{} // net/http's has the buffers of the connection
+		s.mu.Unlock()
+		return
+	}
+	s.Close() // from here on nobody touches the ResponseWriter but us
+	switch cause := s.Err(); {
+	case cause == nil:
+	case w.started:
+		w.abort()
+	default:
+		h := w.w.Header()
+		clear(h) // of what was meant for somebody who had the right to it
+		maps.Copy(h, before)
+		if s.request.ProtoMajor == 1 {
+			h.Set("Connection", "close")
+		}
+		s.policy.deny(w.w, s.request, cause)
+	}
+}
+
+// abort gives up an answer that has begun so that the client doesn't take it
+// for whole, and so that what is still buffered doesn't reach it.
+func (w *response) abort() {
+	c := http.NewResponseController(w.w)
+	_ = c.SetWriteDeadline(past)
+	if w.s.request.ProtoMajor == 1 && w.s.request.ProtoMinor == 0 { // a clean close may be the only end there is
+		if nc, _, err := c.Hijack(); err == nil {
+			wsconn.Abort(nc)
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func (w *response) Header() http.Header { return w.writer().Header() }
 
 func (w *response) WriteHeader(status int) {
 	if status < 200 && status != http.StatusSwitchingProtocols { // more will follow
 		if w.s.Err() == nil {
-			w.w.WriteHeader(status)
+			w.writer().WriteHeader(status)
 		}
 		return
 	}
-	if w.begin() != nil {
+	to, err := w.begin()
+	if err != nil {
 		return
 	}
-	if status == http.StatusSwitchingProtocols && strings.EqualFold(w.Header().Get("Upgrade"), "websocket") {
+	h := to.Header()
+	if status == http.StatusSwitchingProtocols && strings.EqualFold(h.Get("Upgrade"), "websocket") {
 		w.s.mu.Lock()
 		w.switched = true
 		w.s.mu.Unlock()
-		if h := w.Header(); w.echo != "" && h.Get("Sec-WebSocket-Protocol") == "" {
+		if w.echo != "" && h.Get("Sec-WebSocket-Protocol") == "" {
 			h.Set("Sec-WebSocket-Protocol", w.echo)
 		}
 	}
-	w.w.WriteHeader(status)
+	to.WriteHeader(status)
 }
 
 func (w *response) Write(p []byte) (int, error) {
-	if err := w.begin(); err != nil {
+	to, err := w.begin()
+	if err != nil {
 		return 0, err
 	}
-	return w.w.Write(p)
+	return to.Write(p)
 }
 
 func (w *response) WriteString(p string) (int, error) {
-	if err := w.begin(); err != nil {
+	to, err := w.begin()
+	if err != nil {
 		return 0, err
 	}
-	return io.WriteString(w.w, p)
+	return io.WriteString(to, p)
 }
 
-// ReadFrom lets net/http use sendfile.
+// ReadFrom lets net/http use sendfile, where a deadline can stop that.
 func (w *response) ReadFrom(r io.Reader) (int64, error) {
-	if err := w.begin(); err != nil {
+	to, err := w.begin()
+	if err != nil {
 		return 0, err
 	}
-	return io.Copy(w.w, r)
+	if !hasDeadlines(to) {
+		return io.Copy(struct{ io.Writer }{w}, r)
+	}
+	return io.Copy(to, r)
+}
+
+// hasDeadlines reports whether what is written to w can be stopped.
+func hasDeadlines(w http.ResponseWriter) bool {
+	for {
+		switch t := w.(type) {
+		case interface{ SetWriteDeadline(time.Time) error }:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return false
+		}
+	}
 }
 
 func (w *response) Flush() { _ = w.FlushError() }
 
 func (w *response) FlushError() error {
-	if err := w.begin(); err != nil {
+	to, err := w.begin()
+	if err != nil {
 		return err
 	}
-	return http.NewResponseController(w.w).Flush()
+	return http.NewResponseController(to).Flush()
 }
 
 func (w *response) SetReadDeadline(t time.Time) error {
@@ -135,8 +215,33 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 }
 
 func (w *response) EnableFullDuplex() error {
-	return http.NewResponseController(w.w).EnableFullDuplex()
+	return http.NewResponseController(w.writer()).EnableFullDuplex()
 }
+
+// A body is a request's body, of which nothing more is read once the session
+// has ended.
+type body struct {
+	io.ReadCloser
+	s *Session
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if err := b.s.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p)
+	if cause := b.s.Err(); cause != nil { // what came meanwhile came too late
+		return 0, cause
+	}
+	return n, err
+}
+
+// gone stands in for the ResponseWriter of a hijacked connection.
+type gone struct{}
+
+func (gone) Header() http.Header       { return http.Header{} }
+func (gone) WriteHeader(int)           {}
+func (gone) Write([]byte) (int, error) { return 0, http.ErrHijacked }
 
 var (
 	_ http.Flusher  = (*response)(nil)

@@ -21,7 +21,8 @@ type Session struct {
 	upgrade  bool
 	identity atomic.Pointer[Identity]
 	cancel   context.CancelCauseFunc
-	response response // what Handler gives to the handler
+	detach   func() bool // stops following the request's own context; nil: nothing to stop
+	response response    // what Handler gives to the handler
 
 	// The registry's mutex guards these.
 	deadline time.Time // the wall clock's: no monotonic reading
@@ -32,21 +33,21 @@ type Session struct {
 	cause  error      // why it ended
 	onEnd  []func(error)
 	closed bool
-	detach func() bool // stops following the request's own context
 }
 
 type sessionKey struct{}
 
 // FromContext returns the Identity that a request's context carries: always the
 // current one, which a renewal may have replaced since the last call. It
-// reports false if the request came through no Guard. After the session's end
-// it still returns the last one.
+// reports false if the request came through no Guard, and while the Verifier has
+// not said yes. After the session's end it still returns the last one.
 func FromContext(ctx context.Context) (*Identity, bool) {
 	s, ok := ctx.Value(sessionKey{}).(*Session)
 	if !ok {
 		return nil, false
 	}
-	return s.Identity(), true
+	id := s.Identity()
+	return id, id != nil
 }
 
 // Subprotocol returns what a handshake is to be answered with if the handler
@@ -68,8 +69,9 @@ func (s *Session) Handle() string {
 }
 
 // OnEnd has f called once with the cause when authorization ends, before the
-// context is cancelled; at once if it has ended already, and never after Close.
-// f runs while whoever ended the session waits, so it must not block.
+// context is cancelled; at once if it has ended already, and not at all if Close
+// comes first. f runs while whoever ended the session waits, so it must not
+// block; it may call the Session's methods.
 func (s *Session) OnEnd(f func(cause error)) {
 	s.mu.Lock()
 	cause := s.cause
@@ -89,7 +91,8 @@ func (s *Session) Err() error {
 	return s.cause
 }
 
-// Close says that the request or socket is over. It may be called twice.
+// Close says that the request or socket is over, and cancels its context. It may
+// be called twice.
 func (s *Session) Close() {
 	s.mu.Lock()
 	closed := s.closed
@@ -101,10 +104,10 @@ func (s *Session) Close() {
 		return
 	}
 	s.leave()
-	s.cancel(context.Canceled)
+	s.cancel(cause) // nil: context.Canceled
 	s.guard.sessions.remove(s)
 	s.guard.sessions.done()
-	if s.upgrade {
+	if s.upgrade || cause != nil {
 		s.guard.logClosed(s, cause)
 	}
 }

@@ -2,6 +2,7 @@ package portcullis
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -88,28 +89,46 @@ func Query(name string) TokenSource {
 			return "", false
 		}
 		var found one
-		var rest []string
-		for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-			k, v, _ := strings.Cut(pair, "=")
-			if key, err := url.QueryUnescape(k); err != nil || key != name {
-				rest = append(rest, pair)
-				continue
-			}
-			v, err := url.QueryUnescape(v)
-			if err != nil {
-				v = ""
-			}
-			found.add(v)
-		}
+		rest := takeParameter(r.URL.RawQuery, name, &found)
 		if !found.ok {
 			return "", false
 		}
 		u := *r.URL
-		u.RawQuery = strings.Join(rest, "&")
+		u.RawQuery = rest
 		r.URL = &u
-		r.RequestURI = u.RequestURI()
+		path, query, _ := strings.Cut(r.RequestURI, "?")
+		if query = takeParameter(query, name, new(one)); query != "" {
+			path += "?" + query
+		}
+		r.RequestURI = path
+		if r.Form != nil { // somebody in front of us has parsed it
+			r.Form = maps.Clone(r.Form)
+			delete(r.Form, name)
+			if posted := r.PostForm[name]; posted != nil {
+				r.Form[name] = posted
+			}
+		}
 		return found.token, true
 	}
+}
+
+// takeParameter returns the query without the parameters called name, whose
+// values it adds to found.
+func takeParameter(query, name string, found *one) (rest string) {
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		if key, err := url.QueryUnescape(k); err != nil || key != name {
+			kept = append(kept, pair)
+			continue
+		}
+		v, err := url.QueryUnescape(v)
+		if err != nil {
+			v = ""
+		}
+		found.add(v)
+	}
+	return strings.Join(kept, "&")
 }
 
 // protocolPrefixes are the spellings that carry a token inside of a
@@ -134,11 +153,13 @@ func Subprotocol(marker string) TokenSource {
 		offered := protocols(r.Header)
 		var found one
 		var rest []string
+		taken := []string{marker}
 		for i := 0; i < len(offered); i++ {
 			p := offered[i]
 			if p == marker && marker != "" && i+1 < len(offered) {
 				i++
 				found.add(offered[i])
+				taken = append(taken, offered[i])
 			} else if encoded, ok := cutAnyPrefix(p, protocolPrefixes); ok {
 				decoded, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
 				if err != nil {
@@ -152,6 +173,8 @@ func Subprotocol(marker string) TokenSource {
 		if !found.ok {
 			return "", false
 		}
+		// What is offered twice (against RFC 6455, section 4.1) is removed twice.
+		rest = slices.DeleteFunc(rest, func(p string) bool { return slices.Contains(taken, p) })
 		if len(rest) == 0 {
 			replaceHeader(r, "Sec-Websocket-Protocol", nil)
 		} else {
@@ -217,29 +240,43 @@ func replaceHeader(r *http.Request, key string, values []string) {
 	r.Header = h
 }
 
+// found is what the sources found.
+type found struct {
+	token    string
+	ok       bool
+	byCookie bool // it was taken from a Cookie header
+}
+
 // takeToken asks the sources in order; the first one that finds a token
 // decides. The others are asked too, so that their tokens don't go on.
-func takeToken(r *http.Request, sources []TokenSource) (token string, ok bool) {
+func takeToken(r *http.Request, sources []TokenSource) (f found) {
 	if sources == nil {
-		return Bearer(r)
+		f.token, f.ok = Bearer(r)
+		return f
 	}
 	for _, source := range sources {
-		if t, found := source(r); found && !ok {
-			token, ok = t, true
+		cookies := r.Header["Cookie"]
+		if token, ok := source(r); ok && !f.ok {
+			f = found{token, true, !slices.Equal(cookies, r.Header["Cookie"])}
 		}
 	}
-	return token, ok
+	return f
 }
 
 // marker returns the subprotocol to answer with if the handler selects none:
-// of what takeToken took out of the offer, the part that isn't the token.
-func marker(before, after http.Header, token string) string {
+// of what takeToken took out of the offer, the part that isn't the token. If it
+// isn't clear which that is there is none: it could be a token.
+func marker(before, after http.Header, token string) (marker string) {
 	rest := protocols(after)
 	for _, p := range protocols(before) {
 		_, carriesToken := cutAnyPrefix(p, protocolPrefixes)
-		if !slices.Contains(rest, p) && p != token && !carriesToken {
-			return p
+		if slices.Contains(rest, p) || p == token || carriesToken || p == marker {
+			continue
 		}
+		if marker != "" {
+			return ""
+		}
+		marker = p
 	}
-	return ""
+	return marker
 }

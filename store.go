@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -30,7 +31,7 @@ func (g *Guard) Run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	defer g.caughtUp.Store(false)
-	err := g.Store.Follow(ctx, g.apply, func() { g.caughtUp.Store(true) })
+	err := g.Store.Follow(ctx, g.follow, func() { g.caughtUp.Store(true) })
 	if err == nil {
 		err = errors.New("it stopped")
 	}
@@ -44,7 +45,7 @@ func (g *Guard) Run(ctx context.Context) error {
 // other nodes may not, nor this one once it has been started anew; or that the
 // revocation names nothing.
 func (g *Guard) Revoke(ctx context.Context, rev Revocation) error {
-	rev, err := rev.completed(time.Now(), g.sessions.lifetime(g.maxSession())+g.Leeway)
+	rev, err := g.completed(rev)
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,21 @@ func (g *Guard) Revoke(ctx context.Context, rev Revocation) error {
 		return fmt.Errorf("portcullis: revoked on this node, but not stored: %w", err)
 	}
 	return nil
+}
+
+// follow applies what another node, or this one, has put into the Store. What a
+// broken Store hands out neither ends everybody nor is forgotten at once.
+func (g *Guard) follow(rev Revocation) {
+	rev, err := g.completed(rev)
+	if err != nil {
+		g.log(context.Background(), "revocation from the Store ignored", slog.String("why", err.Error()))
+		return
+	}
+	g.apply(rev)
+}
+
+func (g *Guard) completed(rev Revocation) (Revocation, error) {
+	return rev.completed(time.Now(), g.sessions.lifetime(g.maxSession())+g.Leeway)
 }
 
 // apply ends what rev names, and remembers it.

@@ -56,7 +56,7 @@ type Conn struct {
 	out     wsframe.Follower // guarded by writing
 
 	progress chan struct{} // told when the owner wrote or closed after the end
-	silent   chan struct{} // closed when nothing that the owner writes goes out any more
+	told     chan struct{} // closed when the owner is to hear of the end
 	ended    atomic.Bool   // cause is set
 	deaf     atomic.Bool   // reads are cut
 	wasCut   atomic.Bool   // closed without a Close frame
@@ -68,10 +68,9 @@ type Conn struct {
 	closed  bool      // by the owner
 }
 
-// A lock is a mutex that one can stop waiting for.
+// A lock is a mutex that one can stop waiting for: sending to it locks it.
 type lock chan struct{}
 
-func (l lock) lock()   { l <- struct{}{} }
 func (l lock) unlock() { <-l }
 
 // New returns a Conn over nc, which belongs to the Conn from now on.
@@ -83,7 +82,7 @@ func New(nc net.Conn, o Options) *Conn {
 		reading:  make(lock, 1),
 		writing:  make(lock, 1),
 		progress: make(chan struct{}, 1),
-		silent:   make(chan struct{}),
+		told:     make(chan struct{}),
 	}
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -103,10 +102,14 @@ func New(nc net.Conn, o Options) *Conn {
 // before a frame that the owner had begun is finished: an owner that hears of
 // the end is likely to drop whatever it is doing.
 func (c *Conn) Read(p []byte) (int, error) {
-	c.reading.lock()
+	select {
+	case c.reading <- struct{}{}:
+	case <-c.told: // what still comes is being dropped
+		return 0, c.why()
+	}
 	defer c.reading.unlock()
 	if c.deaf.Load() {
-		<-c.silent
+		<-c.told
 		return 0, c.why()
 	}
 	if len(c.early) > 0 {
@@ -118,7 +121,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.nc.Read(p)
 	if c.deaf.Load() { // what came meanwhile came too late
-		<-c.silent
+		<-c.told
 		return 0, c.why()
 	}
 	return n, err
@@ -127,7 +130,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 // Write writes to the peer. After [Conn.End] it takes what is left of the
 // frame that had begun, and returns the cause for everything behind it.
 func (c *Conn) Write(p []byte) (n int, err error) {
-	c.writing.lock()
+	select {
+	case c.writing <- struct{}{}:
+	case <-c.told: // the Close frame is being written
+		return 0, c.why()
+	}
 	defer func() {
 		c.writing.unlock()
 		if c.ended.Load() {

@@ -68,7 +68,9 @@ func (c *Conn) goodbye(e Ending) {
 	over := time.NewTimer(e.Grace)
 	defer over.Stop()
 	boundary := c.awaitBoundary(e.Abandon, over.C)
-	close(c.silent)
+	if !e.KeepReading {
+		close(c.told)
+	}
 	e.silenced()
 	said := false
 	if boundary {
@@ -77,6 +79,8 @@ func (c *Conn) goodbye(e Ending) {
 	}
 	if e.KeepReading {
 		c.awaitClose(over.C)
+		c.deaf.Store(true)
+		close(c.told)
 	}
 	if said {
 		c.drain(over.C)
@@ -139,7 +143,6 @@ func (c *Conn) awaitClose(over <-chan time.Time) {
 // drain drops what the peer still sends until it closes: closing earlier would
 // reset the connection, and a reset can overtake the Close frame.
 func (c *Conn) drain(over <-chan time.Time) {
-	c.deaf.Store(true)
 	_ = c.nc.SetReadDeadline(past) // whoever reads leaves
 	select {
 	case c.reading <- struct{}{}:

@@ -32,7 +32,7 @@ func (c *Conn) writeHead(p []byte) (int, error) {
 		return len(p), nil
 	}
 	taken := len(p)
-	c.mode = raw
+	next := raw
 	if end >= 0 {
 		end += len(endOfHead)
 		taken = end - before
@@ -41,14 +41,20 @@ func (c *Conn) writeHead(p []byte) (int, error) {
 		if err == nil {
 			_ = answer.Body.Close()
 			if answer.StatusCode == http.StatusSwitchingProtocols && strings.EqualFold(answer.Header.Get("Upgrade"), "websocket") {
-				c.mode = frames
+				next = frames
 				if h.echo != "" && answer.Header.Get("Sec-WebSocket-Protocol") == "" {
 					h.buf = append(h.buf[:end-2], "Sec-WebSocket-Protocol: "+h.echo+"\r\n\r\n"...)
 				}
 			}
 		}
 	}
+	c.mode = raw // a head that isn't whole takes no frame behind it
 	_, err := c.nc.Write(h.buf)
 	h.buf = nil
+	if err == nil {
+		c.mode = next
+	} else if c.ended.Load() {
+		err = c.why()
+	}
 	return taken, err
 }
