@@ -123,17 +123,17 @@ func (g *registry) arm(now time.Time) {
 	if len(g.live) == 0 {
 		return
 	}
-	wait := min(g.live[0].deadline.Sub(now.Round(0)), sweepEvery)
-	at := now.Add(wait)
-	switch {
-	case g.timer == nil:
-		g.timer = time.AfterFunc(wait, func() { g.expire(time.Now()) })
-	case g.armed.IsZero() || at.Before(g.armed):
-		g.timer.Reset(wait)
-	default:
+	soonest := g.live[0].deadline
+	if !g.armed.IsZero() && !soonest.Before(g.armed) {
 		return
 	}
-	g.armed = at
+	wait := min(soonest.Sub(now.Round(0)), sweepEvery)
+	if g.timer == nil {
+		g.timer = time.AfterFunc(wait, func() { g.expire(time.Now()) })
+	} else {
+		g.timer.Reset(wait)
+	}
+	g.armed = now.Add(wait).Round(0)
 }
 
 // expire ends the sessions whose time is over.
