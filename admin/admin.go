@@ -2,14 +2,15 @@
 // them. It belongs on a listener of its own, never on the public one.
 //
 //	GET  /v1/sessions      the live sessions of this process
-//	POST /v1/revocations   a portcullis.Revocation: ends what it names
+//	POST /v1/revocations   a portcullis.Revocation: ends what it names. Refused is
+//	                       one with a member that is empty, with issued_before in
+//	                       the future, or with until in the past
 //	GET  /livez, /readyz   200; they need no key and tell nothing else
 //
 // Errors are problem details (RFC 9457).
 package admin
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -23,11 +24,7 @@ import (
 	"strings"
 
 	"github.com/portcullis-auth/portcullis"
-	"github.com/portcullis-auth/portcullis/internal/strictjson"
 )
-
-// maxBody bounds what is read of a request, in bytes.
-const maxBody = 64 << 10
 
 // A Config says what is administrated, and by whom.
 type Config struct {
@@ -47,7 +44,9 @@ func New(c Config) http.Handler {
 	}
 	api := http.NewServeMux()
 	api.HandleFunc("GET /v1/sessions", c.sessions)
+	api.HandleFunc("/v1/sessions", wrongMethod("GET, HEAD"))
 	api.HandleFunc("POST /v1/revocations", c.revoke)
+	api.HandleFunc("/v1/revocations", wrongMethod("POST"))
 	api.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		problem(w, http.StatusNotFound, "not_found", "the API has GET /v1/sessions and POST /v1/revocations")
 	})
@@ -74,9 +73,9 @@ func (c Config) protect(next http.Handler) http.Handler {
 				return
 			}
 		} else {
-			token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			got := sha256.Sum256([]byte(token))
-			if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+			got := sha256.Sum256([]byte(key))
+			if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 				w.Header().Set("WWW-Authenticate", "Bearer")
 				problem(w, http.StatusUnauthorized, "key", "send the admin key as bearer token")
 				return
@@ -121,34 +120,12 @@ func (c Config) sessions(w http.ResponseWriter, _ *http.Request) {
 	answer(w, map[string]any{"sessions": list})
 }
 
-// revoke ends what the body names. By the time it answers, that has happened.
-func (c Config) revoke(w http.ResponseWriter, r *http.Request) {
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, "too_large", "a revocation is at most 64 KiB")
-		return
+// wrongMethod answers those who take another method than is allowed.
+func wrongMethod(allowed string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", allowed)
+		problem(w, http.StatusMethodNotAllowed, "method", "use "+allowed)
 	}
-	var rev portcullis.Revocation
-	if _, err = strictjson.Object(raw); err == nil {
-		d := json.NewDecoder(bytes.NewReader(raw))
-		d.DisallowUnknownFields()
-		err = d.Decode(&rev)
-	}
-	if err != nil {
-		problem(w, http.StatusBadRequest, "not_a_revocation",
-			`send an object of iss, sub, sid, jti, client_id, issued_before and until, as {"sub": "u-17"}: `+err.Error())
-		return
-	}
-	if rev.IsZero() {
-		problem(w, http.StatusBadRequest, "names_nothing", "set at least one of iss, sub, sid, jti and client_id")
-		return
-	}
-	if err := c.Guard.Revoke(r.Context(), rev); err != nil {
-		w.Header().Set("Retry-After", "1")
-		problem(w, http.StatusServiceUnavailable, "not_durable", "revoked on this node, but not stored: try again")
-		return
-	}
-	answer(w, map[string]any{"revoked": true, "durable": c.Guard.Store != nil})
 }
 
 func answer(w http.ResponseWriter, v any) {

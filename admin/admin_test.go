@@ -3,10 +3,12 @@ package admin_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -80,9 +82,16 @@ func TestRevocationThatCannotBeRead(t *testing.T) {
 		``:   400,
 		`[]`: 400,
 		`{}`: 400,
-		`{"issued_before":"2026-01-01T00:00:00Z"}`:    400, // would be everybody
-		`{"subject":"u-alice"}`:                       400,
-		`{"SUB":"u-alice","sub":"u-alice","sub":"x"}`: 400,
+		`{"issued_before":"2026-01-01T00:00:00Z"}`:      400, // would be everybody
+		`{"subject":"u-alice"}`:                         400,
+		`{"Sub":"u-alice"}`:                             400,
+		`{"sub":"u-bob","SUB":"u-alice"}`:               400,
+		`{"iss":"","sub":"u-alice"}`:                    400, // of a script whose variable is empty:
+		`{"sub":"","client_id":"app"}`:                  400, // that would be everybody
+		`{"sub":null,"client_id":"app"}`:                400,
+		`{"sub":"u-alice","until":null}`:                400,
+		`null`:                                          400,
+		`{"SUB":"u-alice","sub":"u-alice","sub":"x"}`:   400,
 		`{"sub":17}`:                                    400,
 		`{"sub":"u-alice"} trailing`:                    400,
 		`{"sub":"u-alice","until":"later"}`:             400,
@@ -118,6 +127,9 @@ func TestA2WhoMayCall(t *testing.T) {
 		{"same site, other origin", open, "/v1/sessions", []string{"Sec-Fetch-Site", "same-site"}, 403},
 		{"no key", locked, "/v1/sessions", nil, 401},
 		{"wrong key", locked, "/v1/sessions", []string{"Authorization", "Bearer the-key-of-the-hous"}, 401},
+		{"key without scheme", locked, "/v1/sessions", []string{"Authorization", "the-key-of-the-house"}, 401},
+		{"key as password", locked, "/v1/sessions", []string{"Authorization", "Basic the-key-of-the-house"}, 401},
+		{"scheme in lower case", locked, "/v1/sessions", []string{"Authorization", "bearer the-key-of-the-house"}, 200},
 		{"key", locked, "/v1/sessions", []string{"Authorization", "Bearer the-key-of-the-house"}, 200},
 		{"key, from elsewhere", locked, "/v1/sessions", []string{"Authorization", "Bearer the-key-of-the-house", "Host", "gate.example.com"}, 200},
 		{"health needs none", locked, "/livez", []string{"Host", "gate.example.com"}, 200},
@@ -130,5 +142,69 @@ func TestA2WhoMayCall(t *testing.T) {
 				t.Errorf("%d %s, want %d", status, body, tt.want)
 			}
 		})
+	}
+}
+
+// An end that can't be what was meant is refused: one that is over already
+// would spare everybody who comes back, and tokens that don't exist yet are
+// the token system's matter.
+func TestR1RevocationsTimes(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		name, member string
+		at           time.Time
+		want         int
+	}{
+		{"over", "until", now.Add(-time.Second), 400},
+		{"soon over", "until", now.Add(time.Hour), 200},
+		{"before now", "issued_before", now.Add(-time.Hour), 200},
+		{"clocks differ", "issued_before", now.Add(30 * time.Second), 200},
+		{"not issued yet", "issued_before", now.Add(time.Hour), 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := newGuard()
+			admit(t, g, "alice")
+			s := admit(t, g, "alice")
+			body := `{"sub":"u-alice","` + tt.member + `":"` + tt.at.Format(time.RFC3339) + `"}`
+			status, answer := call(t, admin.New(admin.Config{Guard: g}), "POST", "/v1/revocations", body)
+			if status != tt.want || tt.want == 400 && !strings.Contains(answer, tt.member) {
+				t.Errorf("%d %s, want %d", status, answer, tt.want)
+			}
+			if tt.want == 400 && s.Err() != nil {
+				t.Errorf("it was refused, and ended a session: %v", s.Err())
+			}
+		})
+	}
+}
+
+// Whoever takes the wrong method or path is told so, as a problem.
+func TestWrongMethodsAndPaths(t *testing.T) {
+	g := newGuard()
+	h := admin.New(admin.Config{Guard: g})
+	s := admit(t, g, "alice")
+	for request, want := range map[string]int{
+		"HEAD /v1/sessions": 200, "HEAD /livez": 200,
+		"POST /v1/sessions": 405, "DELETE /v1/sessions": 405, "GET /v1/revocations": 405, "PUT /v1/revocations": 405,
+		"GET /v1/sessions/": 404, "POST /v1/revocations/": 404, "GET /": 404, "POST /livez": 404,
+	} {
+		method, target, _ := strings.Cut(request, " ")
+		status, body := call(t, h, method, target, `{"sub":"u-alice"}`)
+		if status != want || want > 400 && !strings.Contains(body, `"detail"`) {
+			t.Errorf("%s: %d %s, want %d", request, status, body, want)
+		}
+	}
+	if s.Err() != nil {
+		t.Errorf("one of them ended a session: %v", s.Err())
+	}
+}
+
+// A body that breaks off isn't too large.
+func TestBodyThatBreaksOff(t *testing.T) {
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://localhost:8081/v1/revocations",
+		io.MultiReader(strings.NewReader(`{"sub":"u-alice"`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	w := httptest.NewRecorder()
+	admin.New(admin.Config{Guard: newGuard()}).ServeHTTP(w, r)
+	if w.Code != 400 {
+		t.Errorf("%d %s, want 400", w.Code, w.Body)
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/portcullis-auth/portcullis"
@@ -16,8 +17,10 @@ func denial(login config.LoginURL) func(http.ResponseWriter, *http.Request, erro
 	if login == "" {
 		return portcullis.DenyStatus
 	}
+	page, _ := url.Parse(login.For("")) // config has checked it
 	return func(w http.ResponseWriter, r *http.Request, err error) {
-		if !isPageLoad(r) || !helpsLogin(err) {
+		isLogin := r.URL.Path == page.Path && (page.Host == "" || strings.EqualFold(r.Host, page.Host)) // it would loop
+		if !isPageLoad(r) || !helpsLogin(err) || isLogin {
 			portcullis.DenyStatus(w, r, err)
 			return
 		}

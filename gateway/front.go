@@ -3,6 +3,8 @@ package gateway
 import (
 	"encoding/base64"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
@@ -19,8 +21,8 @@ func ambiguous(r *http.Request) string {
 		return "CONNECT is not served here"
 	case !strings.HasPrefix(target, "/"):
 		return "the request target must be a path"
-	case r.Host == "":
-		return "no Host"
+	case !plainHost(r.Host):
+		return "the Host must be a name or an address, and perhaps a port"
 	case strings.Contains(path, "//"):
 		return "the path holds an empty segment"
 	case strings.ContainsAny(target, "#\\"):
@@ -38,7 +40,35 @@ func ambiguous(r *http.Request) string {
 			return why
 		}
 	}
+	for name := range r.Header {
+		switch plainName(name) { // D4
+		case "x-http-method-override", "x-http-method", "x-method-override":
+			return "a header names another method"
+		}
+	}
 	return ""
+}
+
+// plainHost reports whether everybody reads the same name or address out of a
+// Host (RFC 9110, section 7.2), which may have a port.
+func plainHost(host string) bool {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		if _, err := strconv.ParseUint(host[i+1:], 10, 16); err != nil {
+			return false
+		}
+		host = host[:i]
+	}
+	if inner, ok := strings.CutPrefix(host, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		ip, err := netip.ParseAddr(inner)
+		return ok && err == nil && ip.Is6() && ip.Zone() == "" // net/http sends no zone on
+	}
+	for i := range len(host) {
+		if c := host[i]; !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return host != "" && host[0] != '.' && !strings.Contains(host, "..")
 }
 
 // ambiguousSegment looks for what some decode before they split, and others
@@ -55,11 +85,15 @@ func ambiguousSegment(segment string) string {
 			return "the path holds an encoded dot"
 		case "00":
 			return "the path holds an encoded NUL"
+		case "3b":
+			return "the path holds an encoded semicolon"
 		}
 	}
-	// Some servers cut parameters (;v=1) off before they look for dots.
-	if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+	switch {
+	case segment == "." || segment == "..":
 		return "the path holds a dot segment"
+	case strings.Contains(segment, ";"): // some servers cut it off, with what follows
+		return "the path holds a semicolon"
 	}
 	return ""
 }

@@ -46,6 +46,10 @@ func TestP1AmbiguousTargets(t *testing.T) {
 		{"GET /public/%2E./api HTTP/1.1", 400},
 		{"GET /public/..;/api HTTP/1.1", 400},
 		{"GET /public/..;v=1/api HTTP/1.1", 400},
+		{"GET /public/;/../api HTTP/1.1", 400},
+		{"GET /;/api HTTP/1.1", 400},
+		{"GET /api;v=1/me HTTP/1.1", 400},
+		{"GET /api%3Bv=1/me HTTP/1.1", 400},
 		{"GET /public/..%2fapi HTTP/1.1", 400},
 		{"GET /public%2F..%2Fapi HTTP/1.1", 400},
 		{"GET /public/..%5capi HTTP/1.1", 400},
@@ -248,6 +252,62 @@ routes:
 		body, _ := io.ReadAll(c.answer().Body)
 		if string(body) != want {
 			t.Errorf("%s: %q, want %q", target, body, want)
+		}
+	}
+}
+
+// P1, D4: a Host that is more than a name or an address and a port is 400,
+// since who cuts it differs from who doesn't.
+func TestP1Hosts(t *testing.T) {
+	backend := newWire(t, noContent)
+	h := openFor(t, backend.url(), onePublic)
+	for host, want := range map[string]int{
+		"app.example.com": 204, "APP.Example.com:80": 204, "app.example.com.": 204, "[::1]": 204, "[::1]:8080": 204,
+		"127.0.0.1:80": 204, "my_service": 204, "xn--nxasmq6b.example": 204,
+		"": 400, "app.example.com:": 400, "app.example.com:x": 400, "app.example.com:80@b": 400, "u@app.example.com": 400,
+		"app.example.com:1:2": 400, "app.example.com:65536": 400, "app.example.com:-1": 400, "::1": 400, "[::1": 400,
+		"[::1]x": 400, "[127.0.0.1]": 400, "[fe80::1%25eth0]": 400, "%61pp.example.com": 400, "a,b": 400, "a/b": 400, "a b": 400,
+		".example.com": 400, "app..example.com": 400, ":80": 400, "app.example.com;x": 400, "app.example.com\xc3\xa9": 400,
+	} {
+		for _, request := range []string{
+			"GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n",
+			strings.Replace(handshake("/"), "app.example.com", host, 1),
+		} {
+			status, _ := h.raw(request)
+			if status != want {
+				t.Errorf("Host %q: %d, want %d", host, status, want)
+			}
+			if status == 204 {
+				if head := <-backend.heads; !strings.Contains(head, "\r\nHost: "+host+"\r\n") {
+					t.Errorf("Host %q: the backend got %q", host, head)
+				}
+			}
+		}
+	}
+}
+
+// D4: the rule would see one method, and the backend another.
+func TestD4MethodOverride(t *testing.T) {
+	b := newBackend()
+	h := open(t, b, twoRoutes)
+	for _, name := range []string{"X-HTTP-Method-Override", "x_http_method_override", "X-HTTP-Method", "X-Method-Override"} {
+		if status, _ := h.raw("POST /public/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + name + ": DELETE\r\n\r\n"); status != 400 {
+			t.Errorf("%s: %d, want 400", name, status)
+		}
+	}
+	if b.calls.Load() != 0 {
+		t.Error("the backend was asked")
+	}
+}
+
+// A login page that needs a login would send the browser round in circles.
+func TestLoginRedirectDoesNotLoop(t *testing.T) {
+	for _, login := range []string{"/login?then={url}", "http://APP.example.com/login"} {
+		h := open(t, newBackend(), "\nroutes:\n  - {path: /, backend: BACKEND, login: '"+login+"'}\n")
+		for target, want := range map[string]int{"/": 303, "/login?then=x": 401} {
+			if status, _ := h.raw("GET " + target + " HTTP/1.1\r\nHost: app.example.com\r\nAccept: text/html\r\nConnection: close\r\n\r\n"); status != want {
+				t.Errorf("login %s: GET %s: %d, want %d", login, target, status, want)
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -39,6 +40,8 @@ type Gateway struct {
 	routes map[*config.Route]*route
 	logout http.Handler // nil: there is none
 	names  headerNames
+
+	transports []*http.Transport // to the routes' backends
 }
 
 // A route is a configured route, ready to be used.
@@ -92,6 +95,9 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 	return g, nil
 }
 
+// nobodysToken finds a token in every request: one that is in none of them.
+func nobodysToken(*http.Request) (string, bool) { return "\x00", true }
+
 // anybody lets everybody in, as nobody.
 func anybody(context.Context, string) (*portcullis.Identity, error) {
 	return &portcullis.Identity{}, nil
@@ -111,9 +117,9 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 		places = c.Tokens
 	}
 	r.policy.Sources = sources(places)
-	if c.Public {
+	if c.Public { // the first one decides, the others only remove
 		r.guard = g.public
-		r.policy.Sources = []portcullis.TokenSource{func(*http.Request) (string, bool) { return "public", true }}
+		r.policy.Sources = slices.Insert(r.policy.Sources, 0, nobodysToken)
 	}
 	if c.Allow != nil {
 		r.policy.Allow = c.Allow.Allow
@@ -152,6 +158,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.logout.ServeHTTP(w, r)
 		return
 	}
+	r = g.names.strip(r)
 	c, ok := g.table.Find(r.Host, r.URL.Path)
 	if !ok {
 		g.refuse(w, r, http.StatusNotFound, "no route")
@@ -162,6 +169,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rt.http.ServeHTTP(w, r)
 		return
 	}
+	w.Header().Set("Connection", "close") // W4: unless it becomes a socket, nothing more
 	if status, why := badHandshake(r); status != 0 {
 		g.refuse(w, r, status, why)
 		return
@@ -185,9 +193,9 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, why
 	http.Error(w, why, status)
 }
 
-// Serve answers on the listener, which it closes, until ctx is done. Then
-// sockets are told to come back, and requests may finish for the configured
-// time. It returns nil if all of them did.
+// Serve answers on the listener, which it closes, until ctx is done or the
+// listener fails. Then sockets are told to come back, and requests may finish
+// for the configured time. It returns nil if ctx was done and all of them did.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           g,
@@ -200,9 +208,9 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
+	var err error
 	select {
-	case err := <-failed:
-		return err
+	case err = <-failed:
 	case <-ctx.Done():
 	}
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.ShutdownGrace)
@@ -211,10 +219,12 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	for _, guard := range []*portcullis.Guard{g.guard, g.public} {
 		go func() { ended <- guard.Shutdown(patience) }()
 	}
-	err := server.Shutdown(patience)
-	err = errors.Join(err, <-ended, <-ended)
-	if err != nil {
-		err = errors.Join(err, server.Close())
+	unfinished := errors.Join(server.Shutdown(patience), <-ended, <-ended)
+	if unfinished != nil {
+		unfinished = errors.Join(unfinished, server.Close())
 	}
-	return err
+	for _, t := range g.transports {
+		t.CloseIdleConnections()
+	}
+	return errors.Join(err, unfinished)
 }

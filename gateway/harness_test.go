@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -67,6 +68,9 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
+// shutdownGrace is for tests in which nothing has to be waited for.
+const shutdownGrace = 2 * time.Second
+
 const secret = "a-secret-of-the-gateway"
 
 // open builds a house. In routes, BACKEND stands for the backend's URL.
@@ -78,6 +82,12 @@ func open(t testing.TB, backend http.Handler, routes string) *house {
 }
 
 func openFor(t testing.TB, backendURL, routes string) *house {
+	t.Helper()
+	return openWith(t, backendURL, "introspection: {url: ISSUER/oauth/introspect, client_id: gateway, client_secret_env: SECRET}", routes)
+}
+
+// openWith builds a house that asks about tokens as verify says.
+func openWith(t testing.TB, backendURL, verify, routes string) *house {
 	t.Helper()
 	front := listen(t)
 	door := listen(t)
@@ -98,15 +108,15 @@ func openFor(t testing.TB, backendURL, routes string) *house {
 	serving.Go(func() { _ = tokens.Serve(door) })
 
 	file := filepath.Join(t.TempDir(), "portcullis.yaml")
-	yaml := strings.NewReplacer("BACKEND", backendURL, "ISSUER", h.issuer.URL()).Replace(`
+	yaml := strings.NewReplacer("BACKEND", backendURL, "ISSUER", h.issuer.URL()).Replace(fmt.Sprintf(`
 listen: 127.0.0.1:1
 grace: 500ms
-shutdown_grace: 5s
+shutdown_grace: %v
 tokens: [{cookie: session}, bearer, {subprotocol: bearer}, {query: token}]
 verify:
-  introspection: {url: ISSUER/oauth/introspect, client_id: gateway, client_secret_env: SECRET}
+  %s
 logout: {issuer: ISSUER, client_id: gateway}
-` + routes)
+%s`, shutdownGrace, verify, routes))
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -26,29 +28,84 @@ func newHeaderNames(userinfo string, userinfoMax int) headerNames {
 }
 
 // ours reports whether a backend could take the header called name for one of
-// ours. Many servers read _ as -, and all of them ignore case.
+// ours.
 func (n *headerNames) ours(name string) bool {
-	name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	name = plainName(name)
 	switch {
-	case strings.HasPrefix(name, "x-forwarded-"),
+	case strings.HasPrefix(name, "x-forwarded"),
 		strings.HasPrefix(name, "x-original-"),
 		strings.HasPrefix(name, "x-portcullis-"),
-		name == "forwarded", name == "x-real-ip",
-		name == strings.ToLower(n.userinfo):
+		name == "forwarded", name == "x-real-ip", name == "x-rewrite-url",
+		name == plainName(n.userinfo):
 		return true
 	}
 	return false
 }
 
-// prepare makes the header of a request to the backend out of the client's: the
-// client's words in our headers are removed, and ours are put there. r is the
-// request that was admitted.
-func (n *headerNames) prepare(h http.Header, r *http.Request, public bool) (tooLarge bool) {
-	for name := range h {
-		if n.ours(name) {
-			delete(h, name)
+// plainName returns a header's name as the least careful server reads it: CGI
+// ignores case, and has one character for whatever isn't a letter or a digit.
+func plainName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r < utf8.RuneSelf && isAlphanumeric(byte(r)):
+			return r
+		}
+		return '-'
+	}, name)
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// strip returns r without the headers that the backend won't get from the
+// client, so that no rule sees them: those that are ours alone, and what
+// Connection lists (RFC 9110, section 7.6.1).
+func (n *headerNames) strip(r *http.Request) *http.Request {
+	connection := r.Header["Connection"]
+	var stripped http.Header
+	for name := range r.Header {
+		switch name {
+		case "Connection", "Upgrade", "Te": // the movers see to these
+			continue
+		}
+		if n.ours(name) || upgrade.HasToken(connection, strings.ToLower(name)) {
+			if stripped == nil {
+				stripped = maps.Clone(r.Header)
+			}
+			delete(stripped, name)
 		}
 	}
+	if stripped == nil {
+		return r
+	}
+	r = r.WithContext(r.Context()) // a shallow copy
+	r.Header = stripped
+	return r
+}
+
+// announced returns which of the announced trailers may pass, for the values to
+// come: some backends make headers of them. Those that are ours may not, nor
+// those that no trailer may be (RFC 9110, section 6.5.1).
+func (n *headerNames) announced(trailer http.Header) http.Header {
+	pass := make(http.Header)
+	for name := range trailer {
+		switch plainName(name) {
+		case "authorization", "cookie", "host":
+			continue
+		}
+		if !n.ours(name) && !slices.Contains(hopByHop, name) {
+			pass[name] = nil
+		}
+	}
+	return pass
+}
+
+// prepare puts our headers into a request to the backend, whose own are gone
+// already. r is the request that was admitted.
+func (n *headerNames) prepare(h http.Header, r *http.Request, public bool) (tooLarge bool) {
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		h.Set("X-Forwarded-For", host)
 	}
@@ -84,13 +141,14 @@ func (n *headerNames) vouch(h http.Header, id *portcullis.Identity) (tooLarge bo
 	}
 	set("X-Forwarded-User", encode(id.Subject))
 	set("X-Forwarded-Preferred-Username", encode(text("preferred_username")))
-	verified := true
-	_ = json.Unmarshal(claims["email_verified"], &verified)
-	if verified {
+	switch verified, said := claims["email_verified"]; {
+	case !said, string(verified) == "true", string(verified) == `"true"`: // some say it as text
 		set("X-Forwarded-Email", encode(text("email")))
 	}
 	var groups []string
-	_ = json.Unmarshal(claims["groups"], &groups)
+	if json.Unmarshal(claims["groups"], &groups) != nil {
+		groups = nil // not half of them
+	}
 	for i, g := range groups {
 		groups[i] = strings.ReplaceAll(encode(g), ",", "%2C")
 	}

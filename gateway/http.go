@@ -5,27 +5,32 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"time"
 )
 
 // newProxy returns what moves HTTP to the route's backend, unbuffered both ways.
 func (g *Gateway) newProxy(rt *route) http.Handler {
+	transport := newTransport(rt.BackendCA)
+	g.transports = append(g.transports, transport)
 	proxy := &httputil.ReverseProxy{
-		Transport:     newTransport(rt.BackendCA),
+		Transport:     transport,
 		FlushInterval: -1, // whatever the backend writes goes on at once
 		ErrorLog:      slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		ErrorHandler:  g.backendFailed,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host = rt.Backend.Scheme, rt.Backend.Host
-			p.Out.URL.RawQuery = p.In.URL.RawQuery // the one that the rule saw
 			p.Out.Host = p.In.Host
-			p.Out.Trailer = p.In.Trailer // the very map, which net/http fills behind the body
-			g.prepare(p.Out.Header, p.In, rt)
+			if p.Out.Trailer = g.names.announced(p.In.Trailer); len(p.Out.Trailer) > 0 && p.Out.Body != nil {
+				p.Out.Body = &trailed{p.Out.Body, p.In.Trailer, p.Out.Trailer}
+			}
+			g.prepare(p.Out, p.In, rt)
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -36,9 +41,28 @@ func (g *Gateway) newProxy(rt *route) http.Handler {
 	})
 }
 
-// prepare is headerNames.prepare with a word in the log.
-func (g *Gateway) prepare(h http.Header, in *http.Request, rt *route) {
-	if g.names.prepare(h, in, rt.Public) {
+// A trailed body passes the trailers on that may pass, once they have come.
+type trailed struct {
+	io.ReadCloser
+	in, out http.Header // net/http fills in at the body's end
+}
+
+func (t *trailed) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		for name := range t.out {
+			t.out[name] = t.in[name]
+		}
+	}
+	return n, err
+}
+
+// prepare gives out, which is in on its way to the backend, the target byte by
+// byte, as the rule saw it, and our headers.
+func (g *Gateway) prepare(out, in *http.Request, rt *route) {
+	out.URL.Opaque, _, _ = strings.Cut(in.RequestURI, "?") // Path would be encoded anew
+	out.URL.RawQuery = in.URL.RawQuery
+	if g.names.prepare(out.Header, in, rt.Public) {
 		g.log.LogAttrs(in.Context(), slog.LevelWarn, "user information left out: it is larger than userinfo_max",
 			slog.String("header", g.names.userinfo), slog.Int("max", g.names.userinfoMax))
 	}

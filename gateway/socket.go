@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -31,7 +32,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	removeHopByHop(out.Header)
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", "websocket")
-	g.prepare(out.Header, s.Request(), rt)
+	g.prepare(out, s.Request(), rt)
 	answer, backend, err := rt.dialer.Handshake(out.Context(), rt.Backend, out)
 	switch cause := s.Err(); {
 	case cause != nil: // it ended while the backend was asked
@@ -40,11 +41,16 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		}
 		portcullis.DenyStatus(w, r, cause)
 		return
+	case r.Context().Err() != nil: // the client has gone
+		if err == nil {
+			closeAnswer(answer, backend)
+		}
+		return
 	case err != nil:
 		g.handshakeFailed(w, s.Request(), err)
 		return
 	case backend == nil:
-		passRefusal(w, answer)
+		passRefusal(w, s, answer)
 		return
 	}
 
@@ -80,21 +86,25 @@ func (g *Gateway) handshakeFailed(w http.ResponseWriter, r *http.Request, err er
 	}
 	g.logBackend(r, status, err)
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Connection", "close")
 	http.Error(w, text, status)
 }
 
-// passRefusal passes on an answer of the backend that isn't a 101. The
-// connection doesn't go back to HTTP (W4).
-func passRefusal(w http.ResponseWriter, answer *http.Response) {
+// passRefusal passes on an answer of the backend that isn't a 101, until the
+// session ends. A client that is too slow doesn't get all of it, and can tell.
+func passRefusal(w http.ResponseWriter, s *portcullis.Session, answer *http.Response) {
 	defer answer.Body.Close()
+	client := http.NewResponseController(w)
+	_ = client.SetWriteDeadline(time.Now().Add(answerTimeout))
+	s.OnEnd(func(error) {
+		_ = client.SetWriteDeadline(time.Unix(1, 0))
+		_ = answer.Body.Close()
+	})
 	removeHopByHop(answer.Header)
-	for name, values := range answer.Header {
-		w.Header()[name] = values
-	}
-	w.Header().Set("Connection", "close")
+	maps.Copy(w.Header(), answer.Header)
 	w.WriteHeader(answer.StatusCode)
-	_, _ = io.Copy(w, answer.Body)
+	if _, err := io.Copy(w, answer.Body); err != nil || s.Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // answerClient takes the client's connection from net/http and writes the 101
@@ -115,6 +125,7 @@ func answerClient(w http.ResponseWriter, s *portcullis.Session, answer *http.Res
 
 	nc, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
+		http.Error(w, "this connection cannot become a socket", http.StatusInternalServerError)
 		return relay.Side{}, err
 	}
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail: they are there

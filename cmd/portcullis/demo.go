@@ -140,7 +140,7 @@ func (h *house) open(listen string, lifetime time.Duration, s system) error {
 func (h *house) listen(addr string) (net.Listener, error) {
 	l, err := issuer.Listen(addr, h.insecure)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; see --listen and --insecure-allow-non-loopback", err)
 	}
 	h.closers = append(h.closers, func() error { _ = l.Close(); return nil })
 	return l, nil

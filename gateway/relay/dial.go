@@ -112,6 +112,7 @@ func exchange(nc net.Conn, r *http.Request) (*http.Response, *bufio.Reader, erro
 	out := r.Clone(context.Background())
 	out.URL.Scheme, out.URL.Host = "http", r.Host // not sent
 	out.Body, out.ContentLength = nil, 0
+	out.Close = false // that was about the client's connection
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // none of our own
 	}
@@ -150,9 +151,11 @@ type refusal struct {
 	nc net.Conn
 }
 
+// Close may be called while Read is blocked, which it ends.
 func (r refusal) Close() error {
+	err := r.nc.Close()
 	_ = r.ReadCloser.Close()
-	return r.nc.Close()
+	return err
 }
 
 // verify reads RFC 6455, section 4.1 from top to bottom.

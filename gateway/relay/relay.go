@@ -93,32 +93,44 @@ func (p *pair) end(cause error) {
 
 // up moves what the client sends.
 func (p *pair) up() int64 {
-	n, err := move(p.backend, p.client)
-	if !p.over.Load() { // else the other direction may have a frame to finish
-		p.ended(p.backend, err)
+	n, rerr, werr := move(p.backend, p.client)
+	switch {
+	case p.over.Load(): // the other direction may have a frame to finish
+	case werr != nil: // the client is still to get what the backend said before it went
+		time.AfterFunc(p.grace, p.close)
+		_, _ = io.Copy(io.Discard, p.client) // unread, it would become a reset that overtakes that
+	case errors.Is(rerr, io.EOF):
+		p.finish(p.backend)
+	default:
+		p.close()
 	}
 	return n
 }
 
-// down moves what the backend sends.
+// down moves what the backend sends. A backend that resets the connection has
+// ended it too.
 func (p *pair) down() int64 {
-	n, err := move(p.client, p.backend)
-	p.ended(p.client, err)
+	n, _, werr := move(p.client, p.backend)
+	if werr != nil || p.over.Load() {
+		p.close()
+	} else {
+		p.finish(p.client)
+	}
 	return n
 }
 
-// ended passes on to dst that nothing more comes: properly if that is what the
-// other side said, and then dst has grace to finish.
-func (p *pair) ended(dst *wsconn.Conn, err error) {
-	if errors.Is(err, io.EOF) && dst.CloseWrite() == nil {
-		time.AfterFunc(p.grace, p.close)
+// finish passes on to dst that nothing more comes; it has grace to say what it
+// has to say.
+func (p *pair) finish(dst *wsconn.Conn) {
+	if dst.CloseWrite() != nil {
+		p.close()
 		return
 	}
-	p.close()
+	time.AfterFunc(p.grace, p.close)
 }
 
-// move copies from src to dst until one of them fails or ends, and says how.
-func move(dst, src *wsconn.Conn) (moved int64, err error) {
+// move copies from src to dst until one of them fails or ends, and says which.
+func move(dst, src *wsconn.Conn) (moved int64, rerr, werr error) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	for {
@@ -127,11 +139,11 @@ func move(dst, src *wsconn.Conn) (moved int64, err error) {
 			m, werr := dst.Write(buf[:n])
 			moved += int64(m)
 			if werr != nil {
-				return moved, werr
+				return moved, nil, werr
 			}
 		}
 		if err != nil {
-			return moved, err
+			return moved, err, nil
 		}
 	}
 }

@@ -14,8 +14,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -111,15 +115,18 @@ func TestW2BackendsAnswerIsVerified(t *testing.T) {
 		{"extension not offered", switching("Sec-WebSocket-Extensions: x-webkit-deflate-frame\r\n"), false},
 		{"not HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", false},
 		{"nothing", "", false},
+		{"endless hints", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 10_000), false},
 		{"endless head", "HTTP/1.1 101 Switching Protocols\r\nX: " + strings.Repeat("x", 1<<20), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			to, heads := answering(t, tt.answer)
 			d := relay.Dialer{Timeout: patience}
+			r := asked()
+			r.Close = true // "Connection: close, upgrade" is about the client's connection
 			if tt.answer == "" {
 				d.Timeout = 50 * time.Millisecond
 			}
-			answer, side, err := d.Handshake(t.Context(), to, asked())
+			answer, side, err := d.Handshake(t.Context(), to, r)
 			switch {
 			case tt.ok && (err != nil || side == nil || answer.StatusCode != 101):
 				t.Fatalf("refused: %v", err)
@@ -138,7 +145,7 @@ func TestW2BackendsAnswerIsVerified(t *testing.T) {
 					t.Errorf("the backend was asked\n%s\nwant %q in it", head, want)
 				}
 			}
-			if strings.Contains(head, "User-Agent") || strings.Contains(head, "Content-Length") {
+			if strings.Contains(head, "User-Agent") || strings.Contains(head, "Content-Length") || strings.Contains(head, "close") {
 				t.Errorf("the backend was asked more than the client asked:\n%s", head)
 			}
 		})
@@ -245,6 +252,17 @@ func tcp(t *testing.T, secure bool) (ours net.Conn, peer *end) {
 
 func newLine(t *testing.T, secure bool, grace time.Duration, early ...string) *line {
 	t.Helper()
+	return newLineWith(t, secure, grace, func(nc net.Conn) net.Conn { return nc }, early...)
+}
+
+// newLineOver is a line whose connection to the backend is wrapped.
+func newLineOver(t *testing.T, wrap func(net.Conn) net.Conn) *line {
+	t.Helper()
+	return newLineWith(t, false, patience, wrap)
+}
+
+func newLineWith(t *testing.T, secure bool, grace time.Duration, wrap func(net.Conn) net.Conn, early ...string) *line {
+	t.Helper()
 	l := &line{T: t, result: make(chan relay.Result, 1)}
 	l.guard = &portcullis.Guard{Verifier: portcullis.VerifierFunc(func(context.Context, string) (*portcullis.Identity, error) {
 		return &portcullis.Identity{Subject: "u", IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}, nil
@@ -258,6 +276,7 @@ func newLine(t *testing.T, secure bool, grace time.Duration, early ...string) *l
 	var client, backend relay.Side
 	client.Conn, l.client = tcp(t, secure)
 	backend.Conn, l.backend = tcp(t, secure)
+	backend.Conn = wrap(backend.Conn)
 	if len(early) == 2 {
 		client.Early, backend.Early = []byte(early[0]), []byte(early[1])
 	}
@@ -477,4 +496,114 @@ func TestVanishingPeers(t *testing.T) {
 			l.wait()
 		}
 	})
+}
+
+// A dying conn can't be written to any more, but has something left to read.
+type dying struct {
+	net.Conn
+	left   io.Reader
+	failed chan struct{} // closed by the first Write
+	closed chan struct{}
+	once   [2]sync.Once
+}
+
+func (d *dying) Write([]byte) (int, error) {
+	d.once[0].Do(func() { close(d.failed) })
+	return 0, syscall.EPIPE
+}
+
+func (d *dying) Read(p []byte) (int, error) {
+	<-d.failed
+	select {
+	case <-d.closed:
+		return 0, net.ErrClosed
+	case <-time.After(50 * time.Millisecond): // slow, as behind a client that reads slowly
+		return d.left.Read(p)
+	}
+}
+
+func (d *dying) Close() error {
+	d.once[1].Do(func() { close(d.closed) })
+	return d.Conn.Close()
+}
+
+// What a backend said before it went reaches the client, its Close frame above
+// all, though the client is still talking; and so it is if the backend resets.
+func TestBackendsLastWordsReachTheClient(t *testing.T) {
+	words := append(plain(ws.OpText, "last words"), plain(ws.OpClose, "\x03\xe9")...)
+	for name, end := range map[string]error{"ends": io.EOF, "resets": syscall.ECONNRESET} {
+		t.Run(name, func(t *testing.T) {
+			l := newLineOver(t, func(nc net.Conn) net.Conn {
+				return &dying{
+					Conn: nc, left: io.MultiReader(bytes.NewReader(words), iotest.ErrReader(end)),
+					failed: make(chan struct{}), closed: make(chan struct{}),
+				}
+			})
+			for range 100 {
+				l.client.send(t, masked(ws.OpText, "still talking"))
+			}
+			l.client.want(t, words)
+			if rest, err := io.ReadAll(l.client.r); len(rest) > 0 || err != nil {
+				t.Errorf("then % x, err %v; want the end", rest, err)
+			}
+			l.client.send(t, masked(ws.OpText, "still talking"))
+			_ = l.client.Close()
+			l.wait()
+		})
+	}
+}
+
+// Whoever says Close first, both Close frames pass, also when the first one
+// half-closes or goes on talking behind it; and the relay ends.
+func TestClosingHandshakes(t *testing.T) {
+	both(t, func(t *testing.T, secure bool) {
+		for _, first := range []string{"client", "backend"} {
+			l := newLine(t, secure, 100*time.Millisecond)
+			a, b := l.client, l.backend
+			fromA, fromB := masked(ws.OpClose, "\x03\xe8"), plain(ws.OpClose, "\x03\xe8")
+			if first == "backend" {
+				a, b, fromA, fromB = b, a, fromB, fromA
+			}
+			a.send(t, append(fromA, "behind"...))
+			if err := a.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			b.want(t, append(fromA, "behind"...))
+			b.send(t, fromB)
+			_ = b.Close()
+			a.want(t, fromB)
+			_ = a.Close()
+			l.wait()
+		}
+	})
+}
+
+// A message of any size passes, and whoever doesn't read is waited for, not
+// buffered for.
+func TestSlowReadersAreNotBufferedFor(t *testing.T) {
+	const size = 16 << 20
+	l := newLine(t, false, time.Second)
+	frame := plain(ws.OpBinary, strings.Repeat("z", size))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	sent := make(chan error, 1)
+	go func() { _, err := l.backend.Write(frame); sent <- err }()
+	if _, err := l.client.r.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
+		t.Errorf("%d bytes more are in memory", grown)
+	}
+	l.client.want(t, frame)
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	_ = l.client.Close()
+	_ = l.backend.Close()
+	if r := l.wait(); r.FromBackend != size+10 {
+		t.Errorf("%d bytes, want %d", r.FromBackend, size+10)
+	}
 }
