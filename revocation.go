@@ -30,6 +30,9 @@ type Revocation struct {
 // errEmptyRevocation is for a Revocation that would end everybody.
 var errEmptyRevocation = errors.New("portcullis: revocation names nothing: set iss, sub, sid, jti or client_id")
 
+// errRevocationOver is for one that would be forgotten at once.
+var errRevocationOver = errors.New("portcullis: revocation is over already: until must be in the future")
+
 // IsZero reports whether r names nothing; Guard.Revoke refuses it then.
 func (r *Revocation) IsZero() bool {
 	return r.Issuer == "" && r.Subject == "" && r.SessionID == "" && r.TokenID == "" && r.ClientID == ""

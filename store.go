@@ -43,11 +43,14 @@ func (g *Guard) Run(ctx context.Context) error {
 // no byte of theirs passes any more, though their peers may still be told why
 // (Policy.Grace). An error means that the Store may not know of it, so that
 // other nodes may not, nor this one once it has been started anew; or that the
-// revocation names nothing.
+// revocation was refused, because it names nothing or is over already.
 func (g *Guard) Revoke(ctx context.Context, rev Revocation) error {
 	rev, err := g.completed(rev)
 	if err != nil {
 		return err
+	}
+	if !time.Now().Before(rev.Until) {
+		return errRevocationOver
 	}
 	g.apply(rev)
 	if g.Store == nil {

@@ -132,7 +132,7 @@ func (h *house) open(listen string, lifetime time.Duration, s system) error {
 `, here, lifetime, operator.Addr()); err != nil {
 		return err
 	}
-	return serveOn(h.ctx, g, "", public, operator)
+	return serveOn(h.ctx, g, "", h.log, public, operator)
 }
 
 // listen opens a listener that is closed at the end. It refuses addresses that

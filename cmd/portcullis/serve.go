@@ -20,7 +20,7 @@ func check(file string, s system) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%s is good: %d routes, listening on %s\n", file, len(c.Routes), c.Listen)
+	_, err = fmt.Fprintf(s.out, "%s is good: %s, listening on %s\n", file, count(len(c.Routes), "route"), c.Listen)
 	return err
 }
 
@@ -30,11 +30,19 @@ func load(file string, s system) (*config.Config, error) {
 	var mistakes config.Errors
 	switch {
 	case errors.As(err, &mistakes):
-		return nil, fmt.Errorf("%d mistakes in the configuration:\n%w", len(mistakes), err)
+		return nil, fmt.Errorf("%s in the configuration:\n%w", count(len(mistakes), "mistake"), err)
 	case err != nil:
 		return nil, err
 	}
 	return c, nil
+}
+
+// count says how many there are of what one is called.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
 }
 
 // serve runs the gateway until ctx is done.
@@ -60,14 +68,14 @@ func serve(ctx context.Context, file string, log *slog.Logger, s system) error {
 		}
 	}
 	log.Info("serving", "listen", public.Addr().String(), "admin", addr(operator), "routes", len(c.Routes))
-	err = serveOn(ctx, g, c.Admin.Key.Reveal(), public, operator)
+	err = serveOn(ctx, g, c.Admin.Key.Reveal(), log, public, operator)
 	log.Info("stopped", "err", err)
 	return err
 }
 
 // serveOn serves the gateway, and the admin API on operator unless that is nil,
 // until ctx is done or one of them fails.
-func serveOn(ctx context.Context, g *gateway.Gateway, adminKey string, public, operator net.Listener) error {
+func serveOn(ctx context.Context, g *gateway.Gateway, adminKey string, log *slog.Logger, public, operator net.Listener) error {
 	if operator == nil {
 		return g.Serve(ctx, public)
 	}
@@ -77,6 +85,8 @@ func serveOn(ctx context.Context, g *gateway.Gateway, adminKey string, public, o
 		Handler:           admin.New(admin.Config{Guard: g.Guard(), Key: adminKey}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() {

@@ -20,10 +20,28 @@ func ToWebSocket(r *http.Request) bool { return HasToken(r.Header["Upgrade"], "w
 func HasToken(lines []string, token string) bool {
 	for _, line := range lines {
 		for t := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.Trim(t, " \t"), token) {
+			if equalFold(strings.Trim(t, " \t"), token) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// equalFold compares without case, but only ASCII has one here: to
+// strings.EqualFold "webſocket" is the same word.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
 }
