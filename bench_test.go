@@ -27,8 +27,8 @@ func BenchmarkFloor(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		floor.session = new(portcullis.Session)
-		ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), &floor, floor.session))
-		floor.request, floor.cancel = r.WithContext(ctx), cancel
+		ctx, cancel := context.WithCancelCause(r.Context())
+		floor.request, floor.cancel = r.WithContext(context.WithValue(ctx, &floor, floor.session)), cancel
 		floor.request.Header = make(http.Header)
 		floor.cancel(context.Canceled)
 	}

@@ -135,12 +135,12 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 	if s.upgrade { // net/http cancels the request's context when the handler returns
 		parent = context.WithoutCancel(from)
 	}
-	ctx, cancel := context.WithCancelCause(context.WithValue(parent, sessionKey{}, s))
+	ctx, cancel := context.WithCancelCause(parent)
 	s.cancel = cancel
 	if s.upgrade {
 		s.detach = context.AfterFunc(from, func() { cancel(context.Cause(from)) })
 	}
-	s.request = r.WithContext(ctx)
+	s.request = r.WithContext(context.WithValue(ctx, sessionKey{}, s))
 	if r.Body != nil && r.Body != http.NoBody {
 		s.request.Body = &body{r.Body, s}
 	}

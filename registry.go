@@ -30,6 +30,7 @@ type registry struct {
 	revoked  revocations
 	seen     firstSeen
 	longest  time.Duration // the longest time that a token had left
+	latest   time.Time     // the latest deadline of any
 	number   uint64        // of the last session
 	open     int           // sessions admitted and not yet closed
 	shutdown chan struct{} // closed once open is 0; nil: not shutting down
@@ -63,7 +64,7 @@ func (g *registry) add(s *Session, v verdict, now time.Time) error {
 	if g.revoked.match(v.id, v.issued, now) {
 		return ErrRevoked
 	}
-	g.longest = max(g.longest, v.deadline.Sub(now))
+	g.lasts(v.deadline, now)
 	s.issued, s.deadline = v.issued, v.deadline
 	g.number++
 	s.number = g.number
@@ -87,7 +88,7 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 		}
 		return errGone
 	}
-	g.longest = max(g.longest, v.deadline.Sub(now))
+	g.lasts(v.deadline, now)
 	if v.deadline.Before(s.deadline) {
 		return nil
 	}
@@ -163,6 +164,15 @@ func (g *registry) revoke(rev Revocation, now time.Time) (ends []*Session) {
 		}
 	}
 	return ends
+}
+
+// lasts notes how much time a token has left. One that ends before another one
+// that was seen earlier has less than that one had.
+func (g *registry) lasts(deadline, now time.Time) {
+	if deadline.After(g.latest) {
+		g.latest = deadline
+		g.longest = max(g.longest, deadline.Sub(now))
+	}
 }
 
 // lifetime returns how long any token may live, as far as is known.
