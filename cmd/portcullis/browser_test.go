@@ -71,12 +71,15 @@ func (p page) click(selector string) {
 	p.do("click on "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// picture takes a screenshot if somebody wants to look at it.
+// picture takes a screenshot if somebody wants to look at it: docs/demo.png is
+// logged-out.png of PICTURES=/some/where go test -run Browser ./cmd/portcullis.
 func (p page) picture(name string) {
 	dir := os.Getenv("PICTURES")
 	if dir == "" {
 		return
 	}
+	// The gate takes its time to fall.
+	_, _ = chromedp.Run(p.tab, chromedp.Evaluate[bool](`Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => true)`, chromedp.EvalAwaitPromise))
 	if png, err := chromedp.Run(p.tab, chromedp.FullScreenshot(100)); err == nil {
 		_ = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
 	}
