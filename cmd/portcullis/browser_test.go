@@ -186,6 +186,7 @@ func TestBrowserTokenRunsOut(t *testing.T) {
 	p.state("open")
 	p.say("quick", "alice", "cookie")
 	p.wantVerdict("3000", "token_expired")
+	p.until("the pass says so too", `document.querySelector("#stamp").textContent === "Expired"`)
 	p.until("in plain words", `document.querySelector("#closed-text").textContent.length > 10`)
 	p.picture("expired")
 }

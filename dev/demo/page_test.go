@@ -175,11 +175,10 @@ func (b *browser) state(want string) {
 	b.wait(`document.querySelector('#socket-state').dataset.state === '` + want + `'`)
 }
 
+// text waits until the element says what is wanted.
 func (b *browser) text(id, want string) {
 	b.t.Helper()
-	if got := b.eval(`document.getElementById('` + id + `').textContent`); !strings.Contains(got, want) {
-		b.t.Errorf("#%s: got %q, want it to have %q", id, got, want)
-	}
+	b.wait(fmt.Sprintf(`document.getElementById(%q).textContent.includes(%q)`, id, want))
 }
 
 func TestPage(t *testing.T) {
@@ -249,10 +248,15 @@ func TestPage(t *testing.T) {
 	b.text("api-answer", `"subject": "u-alice"`)
 
 	// Each way, and the name is the vouched-for one.
-	for _, way := range []string{"query", "subprotocol", "cookie"} {
+	for _, tt := range []struct{ way, label string }{
+		{"query", "by URL parameter"}, {"subprotocol", "by subprotocol"}, {"cookie", "by cookie"},
+	} {
+		way := tt.way
 		b.do(chromedp.Click(`input[name=way][value=` + way + `]`))
-		b.wait(`document.querySelector('#chat-log').lastElementChild.matches('.gate-open')`)
-		b.do(chromedp.SendKeys("#chat-text", "<i>by "+way+"</i>\r"))
+		b.wait(`[...document.querySelectorAll('.gate-open')].at(-1).textContent.includes('` + tt.label + `')`)
+		b.state("open")
+		b.eval(`document.querySelector('#chat-text').focus()`)
+		b.do(chromedp.KeyEvent("<i>by " + way + "</i>\r")) // chromedp's SendKeys has a data race
 		b.wait(`[...document.querySelectorAll('.msg')].at(-1)?.dataset.way === '` + way + `'`)
 		b.text("chat-log", "<i>by "+way+"</i>")
 	}
@@ -311,7 +315,7 @@ func TestPage(t *testing.T) {
 	b.do(chromedp.Click("#logout"))
 	b.state("closed")
 	b.text("closed-code", "3003")
-	b.text("stamp", "Logged out")
+	b.wait(`/^(Logged out|Revoked)$/.test(document.getElementById('stamp').textContent)`) // whichever is noticed first
 	b.do(chromedp.Click("#call-api"))
 	b.wait(`document.querySelector('#api-status').dataset.status === '401'`)
 
