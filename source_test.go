@@ -274,7 +274,7 @@ func FuzzCookie(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, one, two, name string) {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(one) || !httpguts.ValidHeaderFieldValue(two) {
-			t.Skip() // a server wouldn't let it in
+			return // a server wouldn't let it in
 		}
 		r := &http.Request{URL: &url.URL{Path: "/"}, Header: http.Header{"Cookie": {one, two}}}
 		source := portcullis.Cookie(name)

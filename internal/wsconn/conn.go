@@ -5,7 +5,6 @@ package wsconn
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -278,7 +277,4 @@ func (c *Conn) signal() {
 	}
 }
 
-var (
-	_ net.Conn  = (*Conn)(nil)
-	_ io.Writer = (*Conn)(nil)
-)
+var _ net.Conn = (*Conn)(nil)
