@@ -77,14 +77,16 @@ func (g *standIn) relay(w http.ResponseWriter, r *http.Request, h http.Header, p
 		return
 	}
 	defer func() { _ = up.CloseNow() }()
+	g.mu.Lock() // a socket that the page sees open is one that drop knows
 	down, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: protocols})
+	if err == nil {
+		g.sockets[down] = r.URL.Path
+	}
+	g.mu.Unlock()
 	if err != nil {
 		return
 	}
 	defer func() { _ = down.CloseNow() }()
-	g.mu.Lock()
-	g.sockets[down] = r.URL.Path
-	g.mu.Unlock()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	pump := func(from, to *websocket.Conn) {
