@@ -211,6 +211,9 @@ func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.T
 		return v, now, ErrExpired
 	}
 	if v.issued = v.id.IssuedAt; v.issued.IsZero() {
+		if at := v.id.VerifiedAt; !at.IsZero() && at.Before(asked) { // what is remembered may be older than a revocation
+			asked = at
+		}
 		v.issued = g.sessions.sighted(sha256.Sum256([]byte(token)), asked, v.deadline)
 	}
 	return v, now, g.upToDate() // the Store may have failed meanwhile

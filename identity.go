@@ -27,6 +27,17 @@ type Identity struct {
 	IssuedAt  time.Time // "iat"; zero: the token counts as issued when this process first saw it
 	ExpiresAt time.Time // "exp"; zero: Guard.MaxSession bounds the session
 
+	// VerifiedAt is when the token system was asked, if a Verifier answers from
+	// memory. Zero: when the Verifier was called.
+	VerifiedAt time.Time
+
+	// ReuseUntil is how long the token system lets its answer be used again.
+	// It is for Verifiers that remember answers. Zero: it doesn't say.
+	ReuseUntil time.Time
+
+	// VerifiedBy is the Verifier's name, where there are several. "": none.
+	VerifiedBy string
+
 	// Claims is the user information: everything that the token system said,
 	// as one JSON object. It stays raw: decoded it would be several times as
 	// large, and most of it is never asked for. See [Identity.Claim].
