@@ -277,8 +277,6 @@ func (g *Guard) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	for _, s := range g.sessions.snapshot(func(*Session) bool { return true }) {
-		s.end(ErrShutdown)
-	}
+	g.End(ErrShutdown, func(*Identity) bool { return true })
 	return ctx.Err()
 }

@@ -159,7 +159,10 @@ func TestRevocationSparesAndForgets(t *testing.T) {
 // request that the rule then refused.
 func TestFirstSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &portcullis.Guard{Verifier: user(func(string) *portcullis.Identity { return &portcullis.Identity{Subject: "u"} })}
+		asked := map[string]time.Time{"remembered": time.Now()} // by a Verifier that answers from memory
+		g := &portcullis.Guard{Verifier: user(func(token string) *portcullis.Identity {
+			return &portcullis.Identity{Subject: "u", VerifiedAt: asked[token]}
+		})}
 		try := func(token string, want error) {
 			t.Helper()
 			s, err := g.Admit(request(t, token), g.Policy)
@@ -182,6 +185,11 @@ func TestFirstSeen(t *testing.T) {
 		try("in the same second", portcullis.ErrRevoked)
 		time.Sleep(time.Second)
 		try("new", nil)
+		try("remembered", portcullis.ErrRevoked)
+		asked["remembered after"] = time.Now()
+		asked["remembered from tomorrow"] = time.Now().Add(24 * time.Hour)
+		try("remembered after", nil)
+		try("remembered from tomorrow", nil)
 		try("refused elsewhere", portcullis.ErrRevoked)
 		try("in the same second", portcullis.ErrRevoked)
 		try("old", portcullis.ErrRevoked)
