@@ -150,26 +150,46 @@ func (a *Asker) fit(ctx context.Context, err error) error {
 	return fmt.Errorf("no usable HTTP answer (%T)", err)
 }
 
+// Header returns the values of a header field of the answer, joined with commas
+// as if they had come in one line (RFC 9110, section 5.3); "" if there is none.
+// They are the server's words, and not fit for logs.
+func (a *Answer) Header(name string) string {
+	return strings.Join(a.header.Values(name), ", ")
+}
+
+// Body returns the body of an answer that came whole, and what it says that it
+// is: a media type in lower case without parameters, "" where that cannot be
+// read. The error is fit for logs; the media type is not.
+func (a *Answer) Body() (media string, body []byte, err error) {
+	if a.err != nil {
+		return "", nil, a.err
+	}
+	if coding := a.Header("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return "", nil, errors.New("the answer is compressed, which was not asked for")
+	}
+	if len(a.body) == 0 {
+		return "", nil, errors.New("the answer is empty")
+	}
+	media, _, err = mime.ParseMediaType(a.Header("Content-Type"))
+	if err != nil {
+		media = ""
+	}
+	return media, a.body, nil
+}
+
 // JSON returns the body of an answer that says that it is JSON and came whole.
 // It has not been parsed. The error is fit for logs.
 func (a *Answer) JSON() ([]byte, error) {
-	if a.err != nil {
-		return nil, a.err
-	}
-	if coding := a.header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, errors.New("the answer is compressed, which was not asked for")
-	}
-	if len(a.body) == 0 {
-		return nil, errors.New("the answer is empty")
-	}
-	media, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	media, body, err := a.Body()
 	switch {
-	case err == nil && media == "text/html":
+	case err != nil:
+		return nil, err
+	case media == "text/html":
 		return nil, errors.New("the answer is an HTML page, not JSON")
-	case err != nil || media != "application/json" && !strings.HasSuffix(media, "+json"):
+	case media != "application/json" && !strings.HasSuffix(media, "+json"):
 		return nil, errors.New("the answer's Content-Type is not application/json")
 	}
-	return a.body, nil
+	return body, nil
 }
 
 // Unexpected is the error for an answer whose status means nothing to the

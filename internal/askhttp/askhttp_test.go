@@ -134,6 +134,55 @@ func TestI2Answers(t *testing.T) {
 	}
 }
 
+// Body tells what a body says that it is, for callers that take more than JSON.
+func TestI2Body(t *testing.T) {
+	for _, tt := range []struct {
+		name, media, body string
+		want              string
+		wantErr           string
+	}{
+		{"JWT", "application/Token-Introspection+JWT; charset=utf-8", "a.b.c", "application/token-introspection+jwt", ""},
+		{"none", "", "x", "", ""},
+		{"broken", "text/html; x=", "x", "", ""},
+		{"empty", "application/jwt", "", "", "empty"},
+		{"too large", "application/jwt", strings.Repeat("x", askhttp.MaxAnswer+1), "", "larger than"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = []string{tt.media}
+				_, _ = io.WriteString(w, tt.body)
+			}))
+			defer srv.Close()
+			answer, err := ask(t, askhttp.New(nil, 0), srv.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			media, body, err := answer.Body()
+			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+				t.Errorf("err = %v, want %q", err, tt.wantErr)
+			}
+			if media != tt.want || err == nil && string(body) != tt.body {
+				t.Errorf("%q, %q", media, body)
+			}
+		})
+	}
+}
+
+func TestHeader(t *testing.T) {
+	srv := httptest.NewServer(raw("HTTP/1.1 200 OK\r\ncache-control: private\r\nCache-Control: max-age=5\r\nContent-Length: 0\r\n\r\n"))
+	defer srv.Close()
+	answer, err := ask(t, askhttp.New(nil, 0), srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := answer.Header("CACHE-control"); got != "private, max-age=5" {
+		t.Errorf("Cache-Control %q", got)
+	}
+	if got := answer.Header("Expires"); got != "" {
+		t.Errorf("Expires %q", got)
+	}
+}
+
 // I2: of a body without end, little more than MaxAnswer is taken.
 func TestI2EndlessBody(t *testing.T) {
 	var sent atomic.Int64

@@ -3,18 +3,19 @@
 // that may be withdrawn before they expire.
 //
 // Only "active": true lets anybody in. Only "active": false is a no. Everything
-// else (no answer, a slow or oversized one, HTML, a redirect, our own
-// credentials refused) is [portcullis.ErrUnavailable]: it says nothing about
-// the token.
+// else (no answer, a slow or oversized one, HTML, a redirect, a signature that
+// doesn't fit, our own credentials refused) is [portcullis.ErrUnavailable]: it
+// says nothing about the token.
 //
-// Limits: each Verify is one HTTP call; nothing is cached here. The server's
-// "exp" is passed on, not judged: the Guard does that, with its leeway. Signed
-// introspection answers (RFC 9701) are not read.
+// Limits: each Verify is one HTTP call; nothing is cached here but where the
+// endpoint is and the keys of signed answers. The server's "exp" is passed on,
+// not judged: the Guard does that, with its leeway. A signed answer (RFC 9701)
+// proves who made it, not about which token: nothing in it names the question.
+// Encrypted ones are not read.
 package introspect
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,33 +23,43 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/internal/askhttp"
-	"github.com/portcullis-auth/portcullis/internal/strictjson"
+	"github.com/portcullis-auth/portcullis/internal/keyset"
 )
 
-// An AuthMethod is how we authenticate to the token system, by the names of
-// the OAuth registry (RFC 7591, section 2).
-type AuthMethod string
-
-// The ways to authenticate.
-const (
-	AuthBasic AuthMethod = "client_secret_basic" // in the Authorization header (RFC 6749, section 2.3.1)
-	AuthPost  AuthMethod = "client_secret_post"  // in the form, beside the token
-)
-
-// A Config says whom to ask, and as whom. URL, ClientID and ClientSecret are
-// required.
+// A Config says whom to ask, and as whom. URL or Issuer is required, and one of
+// ClientSecret, ClientKey and BearerToken; with the first two, ClientID.
 type Config struct {
-	// URL is the introspection endpoint: https, or http on a loopback host.
+	// URL is the introspection endpoint: https, or http on a loopback host. "":
+	// the "introspection_endpoint" of Issuer's metadata (OpenID Connect
+	// Discovery 1.0, section 4, or else RFC 8414, section 3), which is fetched
+	// at the first Verify, and again every hour.
 	URL string
 
-	// ClientID and ClientSecret are our own credentials at the token system,
-	// as it gave them out; they are encoded as needed.
-	ClientID     string
+	// ClientID is our name at the token system, as it gave it out.
+	ClientID string
+
+	// ClientSecret is what it gave out with the name. It is encoded as needed.
 	ClientSecret string
 
-	// Auth is how the credentials are sent. "": AuthBasic.
+	// ClientKey signs a fresh assertion for each call, instead of a secret
+	// being sent. An RSA key takes about a millisecond for that, the others
+	// a twentieth.
+	ClientKey *ClientKey
+
+	// ClientAssertionAudience is the "aud" of those assertions (RFC 7523,
+	// section 3). "": Issuer, or URL where that is empty.
+	ClientAssertionAudience string
+
+	// BearerToken is an access token of our own, good for asking (RFC 7662,
+	// section 2.1). It is not renewed.
+	BearerToken string
+
+	// Auth is how the credentials are sent. "": the first way below for which
+	// they are made.
 	Auth AuthMethod
 
 	// Issuer is the "iss" that tokens must have; one of another issuer is
@@ -56,7 +67,21 @@ type Config struct {
 	// gets this one, so that revocations by issuer find it. "": any issuer.
 	Issuer string
 
-	// Timeout bounds each call, from dialling to the last byte. 0: 5 s.
+	// SignedResponse says whether answers are to be signed (RFC 9701). If they
+	// may be, Issuer and ClientID are required: they must be the answer's "iss"
+	// and in its "aud". "": SignedOff.
+	SignedResponse SignedResponse
+
+	// JWKSURL is where the keys of signed answers are. "": the "jwks_uri" of
+	// Issuer's metadata, by OpenID Connect Discovery alone.
+	JWKSURL string
+
+	// Algorithms are those that answers may be signed with. nil: RS256, ES256,
+	// PS256 and EdDSA. Symmetric ones and "none" are refused.
+	Algorithms []string
+
+	// Timeout bounds each call, from dialling to the last byte. Finding the
+	// endpoint takes one or two more, and so do the keys. 0: 5 s.
 	Timeout time.Duration
 
 	// Client lends its Transport and Timeout. nil: our own, with the proxies
@@ -64,142 +89,137 @@ type Config struct {
 	Client *http.Client
 
 	// InsecurePlainHTTP permits http to hosts that are not loopback. Whoever
-	// can read that network gets every token and our credentials.
+	// can read that network gets every token and our credentials; whoever can
+	// change it lets in whom he likes.
 	InsecurePlainHTTP bool
 }
 
-// leeway is how far in the future "nbf" may be. The server has called the
-// token active, so this is about its clock and ours.
-const leeway = time.Minute
-
 // A Verifier asks about tokens. It is made by [New], safe for concurrent use,
-// and needs no closing.
+// and needs no closing: its only goroutines are fetches of metadata and keys,
+// which end within their timeouts.
 type Verifier struct {
-	config Config
-	asker  *askhttp.Asker
+	config   Config
+	asker    *askhttp.Asker
+	endpoint *discovery  // where URL is empty
+	signer   jose.Signer // of our assertions; nil: no ClientKey
+	keys     *keyset.Set // of signed answers; nil: SignedOff
 }
 
 var _ portcullis.Verifier = (*Verifier)(nil)
 
 // New returns a Verifier, or what is wrong with c. It makes no call.
 func New(c Config) (*Verifier, error) {
-	if _, err := askhttp.CheckURL(c.URL, c.InsecurePlainHTTP); err != nil {
+	v, err := newVerifier(c)
+	if err != nil {
 		return nil, fmt.Errorf("introspect: %w", err)
 	}
-	if c.Auth == "" {
-		c.Auth = AuthBasic
+	return v, nil
+}
+
+func newVerifier(c Config) (*Verifier, error) {
+	if c.Timeout < 0 {
+		return nil, errors.New("the Timeout is negative")
 	}
-	switch {
-	case c.ClientID == "" || c.ClientSecret == "":
-		// RFC 7662, section 2.1: the endpoint must demand some authentication,
-		// or anybody could try tokens there.
-		return nil, errors.New("introspect: ClientID and ClientSecret are required")
-	case c.Auth != AuthBasic && c.Auth != AuthPost:
-		return nil, fmt.Errorf("introspect: Auth must be %q or %q", AuthBasic, AuthPost)
-	case c.Timeout < 0:
-		return nil, errors.New("introspect: Timeout is negative")
+	if err := c.chooseAuth(); err != nil {
+		return nil, err
 	}
-	return &Verifier{config: c, asker: askhttp.New(c.Client, c.Timeout)}, nil
+	v := &Verifier{asker: askhttp.New(c.Client, c.Timeout)}
+	var err error
+	if c.URL == "" && c.Issuer != "" {
+		v.endpoint, err = newDiscovery(c.Issuer, c.InsecurePlainHTTP, v.asker)
+	} else {
+		_, err = askhttp.CheckURL(c.URL, c.InsecurePlainHTTP)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.ClientKey != nil {
+		if v.signer, err = c.ClientKey.signer(); err != nil {
+			return nil, err
+		}
+	}
+	if v.keys, err = c.answerKeys(); err != nil {
+		return nil, err
+	}
+	v.config = c
+	return v, nil
 }
 
 // Verify asks the token system about the token. The error wraps
 // [portcullis.ErrInvalid] for its no, and for what cannot be a token (longer
 // than 16 KiB, or not visible ASCII), about which nobody is asked. Every other
 // error wraps [portcullis.ErrUnavailable]. Errors hold neither the token nor
-// our secret.
+// our credentials.
 func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identity, error) {
 	if err := askhttp.CheckToken(token); err != nil { // J5
 		return nil, fmt.Errorf("%w: %w", portcullis.ErrInvalid, err)
 	}
-	req, err := v.request(ctx, token)
-	if err != nil {
-		return nil, unavailable(errors.New("the request cannot be made"))
-	}
-	answer, err := v.asker.Ask(req)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	switch answer.Status {
-	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden:
-		// RFC 7662, section 2.3: this is about us. About the token the server
-		// says nothing, or it would say so to everybody who asks.
-		return nil, unavailable(fmt.Errorf("the token system refuses our own credentials (status %d): "+
-			"check ClientID, ClientSecret and Auth (%s)", answer.Status, v.config.Auth))
-	default:
-		return nil, unavailable(answer.Unexpected())
-	}
-	body, err := answer.JSON()
+	body, err := v.ask(ctx, token)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	return v.identity(body)
 }
 
-// request is the call of RFC 7662, section 2.1.
-func (v *Verifier) request(ctx context.Context, token string) (*http.Request, error) {
-	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
-	if v.config.Auth == AuthPost {
-		form.Set("client_id", v.config.ClientID)
-		form.Set("client_secret", v.config.ClientSecret)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.config.URL, strings.NewReader(form.Encode()))
+// ask returns the token system's answer, verified where it is signed, but not
+// parsed.
+func (v *Verifier) ask(ctx context.Context, token string) ([]byte, error) {
+	req, err := v.request(ctx, token)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if v.config.Auth == AuthBasic {
-		// RFC 6749, section 2.3.1: both are form-encoded first, so that an id
-		// may hold a colon.
-		req.SetBasicAuth(url.QueryEscape(v.config.ClientID), url.QueryEscape(v.config.ClientSecret))
-	}
-	return req, nil
-}
-
-// identity reads an answer by RFC 7662, section 2.2.
-func (v *Verifier) identity(body []byte) (*portcullis.Identity, error) {
-	members, err := strictjson.Object(body) // J4
+	asked := time.Now()
+	answer, err := v.asker.Ask(req)
 	if err != nil {
-		return nil, unavailable(fmt.Errorf("the answer is %w", err))
+		return nil, err
 	}
-	switch string(members["active"]) { // I1: the boolean, not what might pass for it
-	case "true":
-	case "false":
-		return nil, fmt.Errorf("%w: not active", portcullis.ErrInvalid)
+	switch answer.Status {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		// RFC 7662, section 2.3: this is about us. About the token the server
+		// says nothing, or it would say so to everybody who asks.
+		return nil, fmt.Errorf("the token system refuses our own credentials, sent as %s (status %d)", v.config.Auth, answer.Status)
 	default:
-		return nil, unavailable(errors.New(`the answer's "active" is not a boolean`))
+		return nil, answer.Unexpected()
 	}
-	id, err := portcullis.ParseClaims(body)
-	if err != nil {
-		return nil, unavailable(err)
+	if v.config.SignedResponse == SignedOff {
+		return answer.JSON()
 	}
-	if notBefore, err := notBefore(members); err != nil {
-		return nil, unavailable(err)
-	} else if notBefore.After(time.Now().Add(leeway)) {
-		return nil, fmt.Errorf("%w: not valid yet", portcullis.ErrInvalid)
-	}
+	media, body, err := answer.Body()
 	switch {
-	case v.config.Issuer == "":
-	case id.Issuer == "":
-		id.Issuer = v.config.Issuer
-	case id.Issuer != v.config.Issuer:
-		return nil, fmt.Errorf("%w: of another issuer", portcullis.ErrInvalid)
+	case err != nil:
+		return nil, err
+	case media == signedType:
+		return v.open(ctx, string(body), asked)
+	case v.config.SignedResponse == SignedRequired:
+		return nil, errors.New("the answer is not signed: its Content-Type is not " + signedType)
 	}
-	return id, nil
+	return answer.JSON()
 }
 
-// notBefore reads "nbf", which an Identity doesn't have. Zero: none.
-func notBefore(members map[string]json.RawMessage) (time.Time, error) {
-	raw, ok := members["nbf"]
-	if !ok || string(raw) == "null" {
-		return time.Time{}, nil
+// request is the call of RFC 7662, section 2.1.
+func (v *Verifier) request(ctx context.Context, token string) (*http.Request, error) {
+	endpoint := v.config.URL
+	if endpoint == "" {
+		var err error
+		if endpoint, err = v.endpoint.url(ctx); err != nil {
+			return nil, err
+		}
 	}
-	// Read as ParseClaims reads "exp", of which it knows the type and range.
-	id, err := portcullis.ParseClaims(append(append([]byte(`{"exp":`), raw...), '}'))
+	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	if accept := v.config.SignedResponse.accept(); accept != "" {
+		header.Set("Accept", accept)
+	}
+	if err := v.authenticate(header, form); err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return time.Time{}, errors.New(`the answer's "nbf" is not a time`)
+		return nil, errors.New("the request cannot be made")
 	}
-	return id.ExpiresAt, nil
+	req.Header = header
+	return req, nil
 }
 
 func unavailable(err error) error {
