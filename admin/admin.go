@@ -2,6 +2,7 @@
 // them. It belongs on a listener of its own, never on the public one.
 //
 //	GET  /v1/sessions      the live sessions of this process
+//	GET  /v1/verifiers     the token systems, and how they have been asked
 //	POST /v1/revocations   a portcullis.Revocation: ends what it names. Refused is
 //	                       one with a member that is empty, with issued_before in
 //	                       the future, or with until in the past
@@ -31,6 +32,10 @@ type Config struct {
 	// Guard is what is administrated. It must be set.
 	Guard *portcullis.Guard
 
+	// Verifiers returns what there is to tell of the token systems, fit for
+	// JSON. nil: there is no such list.
+	Verifiers func() any
+
 	// Key must come with every call, as bearer token. "": there is none, which
 	// is for loopback listeners only: calls must then name a loopback host, so
 	// that no web page reaches the API by a name of its own (DNS rebinding).
@@ -45,10 +50,16 @@ func New(c Config) http.Handler {
 	api := http.NewServeMux()
 	api.HandleFunc("GET /v1/sessions", c.sessions)
 	api.HandleFunc("/v1/sessions", wrongMethod("GET, HEAD"))
+	if c.Verifiers != nil {
+		api.HandleFunc("GET /v1/verifiers", func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, map[string]any{"verifiers": c.Verifiers()})
+		})
+		api.HandleFunc("/v1/verifiers", wrongMethod("GET, HEAD"))
+	}
 	api.HandleFunc("POST /v1/revocations", c.revoke)
 	api.HandleFunc("/v1/revocations", wrongMethod("POST"))
 	api.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusNotFound, "not_found", "the API has GET /v1/sessions and POST /v1/revocations")
+		problem(w, http.StatusNotFound, "not_found", "the API has GET /v1/sessions, GET /v1/verifiers and POST /v1/revocations")
 	})
 	mux := http.NewServeMux()
 	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }

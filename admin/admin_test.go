@@ -74,6 +74,20 @@ func TestSessionsAndRevocations(t *testing.T) {
 	}
 }
 
+func TestVerifiers(t *testing.T) {
+	list := func() any { return []map[string]any{{"name": "staff", "calls": 7}} }
+	h := admin.New(admin.Config{Guard: newGuard(), Verifiers: list})
+	if status, body := call(t, h, "GET", "/v1/verifiers", ""); status != 200 || body != `{"verifiers":[{"calls":7,"name":"staff"}]}`+"\n" {
+		t.Errorf("verifiers: %d %s", status, body)
+	}
+	if status, _ := call(t, h, "POST", "/v1/verifiers", ""); status != 405 {
+		t.Errorf("POST: %d, want 405", status)
+	}
+	if status, _ := call(t, admin.New(admin.Config{Guard: newGuard()}), "GET", "/v1/verifiers", ""); status != 404 {
+		t.Errorf("without a list: %d, want 404", status)
+	}
+}
+
 func TestRevocationThatCannotBeRead(t *testing.T) {
 	g := newGuard()
 	h := admin.New(admin.Config{Guard: g})

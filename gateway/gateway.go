@@ -10,6 +10,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,17 +30,18 @@ const logoutPath = "/.portcullis/backchannel-logout"
 // publicSession bounds sockets on public routes, which nothing else does.
 const publicSession = 10 * 365 * 24 * time.Hour
 
-// A Gateway is the handler of the public listener. It is made by [New] and
-// safe for concurrent use.
+// A Gateway is the handler of the public listener. It is made by [New], safe
+// for concurrent use, and must be closed.
 type Gateway struct {
-	config *config.Config
-	log    *slog.Logger
-	guard  *portcullis.Guard
-	public *portcullis.Guard // for public routes: admits everybody, as nobody
-	table  *config.Table
-	routes map[*config.Route]*route
-	logout http.Handler // nil: there is none
-	names  headerNames
+	config    *config.Config
+	log       *slog.Logger
+	verifiers *verifiers
+	guard     *portcullis.Guard
+	public    *portcullis.Guard // for public routes: admits everybody, as nobody
+	table     *config.Table
+	routes    map[*config.Route]*route
+	logout    http.Handler // nil: there is none
+	names     headerNames
 
 	transports []*http.Transport // to the routes' backends
 }
@@ -59,15 +61,10 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	verifier, err := newVerifier(&c.Verify)
-	if err != nil {
-		return nil, err
-	}
 	g := &Gateway{
 		config: c,
 		log:    log,
 		guard: &portcullis.Guard{
-			Verifier:   verifier,
 			MaxSession: c.MaxSession,
 			Leeway:     c.Leeway,
 			Log:        log,
@@ -77,6 +74,11 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		routes: make(map[*config.Route]*route, len(c.Routes)),
 		names:  newHeaderNames(c.UserinfoHeader, int(c.UserinfoMax)),
 	}
+	var err error
+	if g.verifiers, err = newVerifiers(c.Verify, c.Leeway, g.outage); err != nil {
+		return nil, err
+	}
+	g.guard.Verifier = g.verifiers
 	for i := range c.Routes {
 		g.routes[&c.Routes[i]] = g.newRoute(&c.Routes[i])
 	}
@@ -89,10 +91,26 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 			receiver.JWKSURL = l.JWKSURL.String()
 		}
 		if g.logout, err = backchannel.New(receiver); err != nil {
+			g.verifiers.close()
 			return nil, err
 		}
 	}
 	return g, nil
+}
+
+// Close frees what the Gateway holds, once nothing is served any more. It always
+// returns nil.
+func (g *Gateway) Close() error {
+	g.verifiers.close()
+	return nil
+}
+
+// outage ends the sessions that live on the word of a token system which has
+// been silent for too long (promise 4).
+func (g *Gateway) outage(name string) {
+	cause := fmt.Errorf("%w: %s has given no answer for too long", portcullis.ErrUnavailable, name)
+	n := g.guard.End(cause, func(id *portcullis.Identity) bool { return id.VerifiedBy == name })
+	g.log.Warn("token system out of reach", "verifier", name, "ended", n)
 }
 
 // nobodysToken finds a token in every request: one that is in none of them.
@@ -112,11 +130,7 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	if c.BackendCA != nil {
 		r.dialer.TLS = clientTLS(c.BackendCA)
 	}
-	places := g.config.Tokens
-	if len(c.Tokens) > 0 {
-		places = c.Tokens
-	}
-	r.policy.Sources = sources(places)
+	r.policy.Sources = sources(g.places(c))
 	if c.Public { // the first one decides, the others only remove
 		r.guard = g.public
 		r.policy.Sources = slices.Insert(r.policy.Sources, 0, nobodysToken)
@@ -126,6 +140,14 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	}
 	r.http = r.guard.HandlerWith(r.policy, g.newProxy(r))
 	return r
+}
+
+// places are where a route's tokens may be found.
+func (g *Gateway) places(c *config.Route) []config.Place {
+	if len(c.Tokens) > 0 {
+		return c.Tokens
+	}
+	return g.config.Tokens
 }
 
 // sources turns configured places into what the Guard looks at.

@@ -83,7 +83,7 @@ func open(t testing.TB, backend http.Handler, routes string) *house {
 
 func openFor(t testing.TB, backendURL, routes string) *house {
 	t.Helper()
-	return openWith(t, backendURL, "introspection: {url: ISSUER/oauth/introspect, client_id: gateway, client_secret_env: SECRET}", routes)
+	return openWith(t, backendURL, "introspection: {url: ISSUER/oauth/introspect, client_id: gateway, client_secret_env: SECRET}\n  cache: {max_age: 0s}", routes)
 }
 
 // openWith builds a house that asks about tokens as verify says.
@@ -134,6 +134,7 @@ logout: {issuer: ISSUER, client_id: gateway}
 	h.stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() {
 		_ = h.stop()
+		_ = h.Close()
 		_ = h.issuer.Close()
 		_ = tokens.Close()
 		serving.Wait()

@@ -95,7 +95,7 @@ func TestD3ClaimsOfTheWrongKind(t *testing.T) {
 		_, _ = io.WriteString(w, claims)
 	}))
 	b := newBackend()
-	h := openWith(t, start(t, b), "http_check: {url: "+check+"/}", everything)
+	h := openWith(t, start(t, b), "http_check: {url: "+check+"/}\n  cache: {max_age: 0s}", everything)
 	for _, tt := range []struct {
 		claims string
 		want   map[string]string

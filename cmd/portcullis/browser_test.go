@@ -72,7 +72,7 @@ func (p page) click(selector string) {
 }
 
 // picture takes a screenshot if somebody wants to look at it: docs/demo.png is
-// logged-out.png of PICTURES=/some/where go test -run Browser ./cmd/portcullis.
+// TestBrowser-introspection-logged-out.png of PICTURES=/some/where go test -run Browser ./cmd/portcullis.
 func (p page) picture(name string) {
 	dir := os.Getenv("PICTURES")
 	if dir == "" {
@@ -81,6 +81,7 @@ func (p page) picture(name string) {
 	// The gate takes its time to fall.
 	_, _ = chromedp.Run(p.tab, chromedp.Evaluate[bool](`Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => true)`, chromedp.EvalAwaitPromise))
 	if png, err := chromedp.Run(p.tab, chromedp.FullScreenshot(100)); err == nil {
+		name = strings.ReplaceAll(p.Name(), "/", "-") + "-" + name
 		_ = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
 	}
 }
@@ -134,7 +135,12 @@ func (p page) wantVerdict(code, reason string) {
 // makes a call, chats with another user by each way for the token, logs out in
 // a second tab, and sees the socket of the first one close.
 func TestBrowser(t *testing.T) {
-	url := startDemo(t)
+	for way := range demoVerify {
+		t.Run(way, func(t *testing.T) { visit(t, startDemo(t, "--verify", way)) })
+	}
+}
+
+func visit(t *testing.T, url string) {
 	alice := page{t, chromium(t)}
 	alice.login(url, "alice")
 	alice.until("who I am", `document.querySelector("#me-name").textContent.includes("Alice")`)
@@ -181,14 +187,19 @@ func TestBrowser(t *testing.T) {
 
 // S8: a token of ten seconds runs out while its socket is open.
 func TestBrowserTokenRunsOut(t *testing.T) {
-	p := page{t, chromium(t)}
-	p.login(startDemo(t, "--token-lifetime", "10s"), "alice")
-	p.state("open")
-	p.say("quick", "alice", "cookie")
-	p.wantVerdict("3000", "token_expired")
-	p.until("the pass says so too", `document.querySelector("#stamp").textContent === "Expired"`)
-	p.until("in plain words", `document.querySelector("#closed-text").textContent.length > 10`)
-	p.picture("expired")
+	for way := range demoVerify {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			p := page{t, chromium(t)}
+			p.login(startDemo(t, "--verify", way, "--token-lifetime", "10s"), "alice")
+			p.state("open")
+			p.say("quick", "alice", "cookie")
+			p.wantVerdict("3000", "token_expired")
+			p.until("the pass says so too", `document.querySelector("#stamp").textContent === "Expired"`)
+			p.until("in plain words", `document.querySelector("#closed-text").textContent.length > 10`)
+			p.picture("expired")
+		})
+	}
 }
 
 // Who may not chat is told so before the upgrade, and why.

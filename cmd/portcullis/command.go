@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -50,9 +51,15 @@ func run(ctx context.Context, args []string, s system) error {
 			{
 				Name:  "check",
 				Usage: "says whether a configuration is good, and everything that isn't",
-				Flags: []cli.Flag{configFlag},
-				Action: func(_ context.Context, c *cli.Command) error {
-					return check(c.String("config"), s)
+				Flags: []cli.Flag{configFlag, &cli.StringFlag{Name: "token", Usage: "explain what becomes of a token, read from standard input: `-`"}},
+				Action: func(ctx context.Context, c *cli.Command) error {
+					switch c.String("token") {
+					case "":
+						return check(c.String("config"), s)
+					case "-":
+						return explain(ctx, c.String("config"), s)
+					}
+					return usageError{errors.New("--token takes - alone, and reads the token from standard input: others can see a command line")}
 				},
 			},
 			{

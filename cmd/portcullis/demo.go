@@ -28,12 +28,51 @@ import (
 //go:embed demo.yaml
 var demoConfig string
 
+// demoVerify are the ways to ask the demo's token system.
+var demoVerify = map[string]string{
+	"introspection": `verify:
+  introspection:
+    url: ${ISSUER}/oauth/introspect
+    client_id: gateway
+    client_secret_env: GATEWAY_SECRET`,
+
+	"jwt": `verify:
+  jwt:
+    issuer: ${ISSUER}
+    audience: gateway
+  userinfo: # these tokens say little about their users
+    url: ${ISSUER}/userinfo`,
+
+	"httpcheck": `verify:
+  http_check:
+    url: ${ISSUER}/check
+    method: POST
+    token_in: {form: token}
+    fields:
+      valid: valid
+      subject: user_id
+      expiry: valid_until
+      issued_at: valid_from
+      session_id: login
+      scopes: roles
+    issuer: ${ISSUER}`,
+}
+
+// demoText is the configuration with one way to verify tokens.
+func demoText(way string) string { return strings.Replace(demoConfig, "${VERIFY}", demoVerify[way], 1) }
+
 const demoListen = "127.0.0.1:8080"
 
 func demoFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "listen", Value: demoListen, Usage: "the gateway's `ADDRESS`; if the default is taken, any free one"},
 		&cli.DurationFlag{Name: "token-lifetime", Value: 5 * time.Minute, Usage: "how long a token is good: make it short and watch it run out"},
+		&cli.StringFlag{Name: "verify", Value: "introspection", Usage: "the `WAY` in which tokens are verified: introspection, jwt or httpcheck", Validator: func(v string) error {
+			if demoVerify[v] == "" {
+				return fmt.Errorf("no way %q: write introspection, jwt or httpcheck", v)
+			}
+			return nil
+		}},
 		&cli.BoolFlag{Name: "insecure-allow-non-loopback", Usage: "listen where other machines can reach the demo, whose users have no passwords to speak of"},
 		&cli.BoolFlag{Name: "print-config", Usage: "print the gateway's configuration and do nothing else"},
 		&cli.BoolFlag{Name: "verbose", Usage: "log what happens to standard error"},
@@ -42,8 +81,9 @@ func demoFlags() []cli.Flag {
 
 // demonstrate runs a token system, a backend and a gateway until ctx is done.
 func demonstrate(ctx context.Context, c *cli.Command, s system) (err error) {
+	way := c.String("verify")
 	if c.Bool("print-config") {
-		_, err := io.WriteString(s.out, demoConfig)
+		_, err := io.WriteString(s.out, demoText(way))
 		return err
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -52,7 +92,7 @@ func demonstrate(ctx context.Context, c *cli.Command, s system) (err error) {
 	}
 	h := house{ctx: ctx, log: log, insecure: c.Bool("insecure-allow-non-loopback")}
 	defer func() { err = errors.Join(err, h.close()) }()
-	return h.open(c.String("listen"), c.Duration("token-lifetime"), s)
+	return h.open(c.String("listen"), c.Duration("token-lifetime"), way, s)
 }
 
 // A house is the demo's parts, in the order in which they were started.
@@ -63,7 +103,7 @@ type house struct {
 	closers  []func() error
 }
 
-func (h *house) open(listen string, lifetime time.Duration, s system) error {
+func (h *house) open(listen string, lifetime time.Duration, way string, s system) error {
 	public, err := h.listen(listen)
 	if err != nil && listen == demoListen {
 		public, err = h.listen("127.0.0.1:0")
@@ -89,10 +129,14 @@ func (h *house) open(listen string, lifetime time.Duration, s system) error {
 	}
 
 	secret := rand.Text()
+	kind := issuer.Opaque
+	if way == "jwt" {
+		kind = issuer.JWT
+	}
 	here := "http://" + public.Addr().String()
 	tokens, err := issuer.New(issuer.Config{
 		URL: "http://" + door.Addr().String(), AppURL: here,
-		AccessLifetime: lifetime, IntrospectionSecret: secret,
+		AccessLifetime: lifetime, IntrospectionSecret: secret, Kind: kind,
 		BackchannelLogoutURIs: []string{here + "/.portcullis/backchannel-logout"},
 		Log:                   h.log,
 	})
@@ -112,7 +156,7 @@ func (h *house) open(listen string, lifetime time.Duration, s system) error {
 	conf, err := demoConfiguration(strings.NewReplacer(
 		"${LISTEN}", public.Addr().String(), "${ADMIN}", operator.Addr().String(),
 		"${ISSUER}", tokens.URL(), "${BACKEND}", "http://"+behind.Addr().String(),
-	), secret)
+	), way, secret)
 	if err != nil {
 		return err
 	}
@@ -120,6 +164,7 @@ func (h *house) open(listen string, lifetime time.Duration, s system) error {
 	if err != nil {
 		return err
 	}
+	h.closers = append(h.closers, g.Close)
 	if _, err := fmt.Fprintf(s.out, `
   Open this, and once more in a private window as somebody else:
 
@@ -162,14 +207,14 @@ func (h *house) close() (err error) {
 
 // demoConfiguration fills in the embedded configuration and loads it the way
 // that any is.
-func demoConfiguration(fill *strings.Replacer, secret string) (*config.Config, error) {
+func demoConfiguration(fill *strings.Replacer, way, secret string) (*config.Config, error) {
 	dir, err := os.MkdirTemp("", "portcullis-demo-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "portcullis.yaml")
-	if err := os.WriteFile(file, []byte(fill.Replace(demoConfig)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(fill.Replace(demoText(way))), 0o600); err != nil {
 		return nil, err
 	}
 	return config.Load(file, func(name string) (string, bool) { return secret, name == "GATEWAY_SECRET" })

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/portcullis-auth/portcullis/gateway"
 	"github.com/portcullis-auth/portcullis/gateway/config"
 )
 
@@ -36,7 +42,7 @@ func blocks(t *testing.T, file string) (list []block) {
 // Every Go program, configuration and piece of JavaScript in the documents
 // does what it looks like.
 func TestExamplesInDocuments(t *testing.T) {
-	for _, file := range []string{"README.md", "docs/backends.md", "examples/node-ws/README.md"} {
+	for _, file := range []string{"README.md", "docs/backends.md", "docs/token-systems.md", "examples/node-ws/README.md"} {
 		tried := 0
 		for i, b := range blocks(t, file) {
 			t.Run(fmt.Sprintf("%s/%d %s", file, i, b.language), func(t *testing.T) {
@@ -80,16 +86,37 @@ func loads(t *testing.T, yaml string) {
 	t.Helper()
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
+	key := filepath.Join(dir, "key.pem")
 	file := filepath.Join(dir, "portcullis.yaml")
-	yaml = strings.ReplaceAll(yaml, "/run/secrets/gateway", secret)
-	for name, text := range map[string]string{secret: "a-secret-of-the-gateway", file: yaml} {
+	yaml = strings.NewReplacer("/run/secrets/gateway-key.pem", key, "/run/secrets/gateway", secret).Replace(yaml)
+	for name, text := range map[string]string{secret: "a-secret-of-the-gateway", key: testKey(t), file: yaml} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := config.Load(file, nil); err != nil {
-		t.Error(err)
+	c, err := config.Load(file, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
+	g, err := gateway.New(c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = g.Close()
+}
+
+// testKey returns a private key in PEM.
+func testKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // runs runs JavaScript that reads a backend's request.
@@ -131,7 +158,7 @@ func TestOperatorsAPIAsDocumented(t *testing.T) {
 			}
 		}
 	}
-	if tried != 2 {
-		t.Errorf("%d calls were tried, want 2", tried)
+	if tried != 3 {
+		t.Errorf("%d calls were tried, want 3", tried)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os/exec"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func command(t *testing.T, env map[string]string, args ...string) (out, log *out
 	ctx, cancel := context.WithCancel(context.Background())
 	status := make(chan int, 1)
 	go func() {
-		status <- exit(ctx, append([]string{"portcullis"}, args...), system{out, log, func(name string) (string, bool) {
+		status <- exit(ctx, append([]string{"portcullis"}, args...), system{strings.NewReader(""), out, log, func(name string) (string, bool) {
 			v, ok := env[name]
 			return v, ok
 		}})

@@ -15,11 +15,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(exit(ctx, os.Args, system{os.Stdout, os.Stderr, os.LookupEnv}))
+	os.Exit(exit(ctx, os.Args, system{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
 }
 
 // A system is what a command has of the machine beside files and the network.
 type system struct {
+	in       io.Reader
 	out, err io.Writer
 	env      func(string) (string, bool)
 }

@@ -20,6 +20,11 @@ func check(file string, s system) error {
 	if err != nil {
 		return err
 	}
+	g, err := gateway.New(c, nil)
+	if err != nil {
+		return err
+	}
+	_ = g.Close()
 	_, err = fmt.Fprintf(s.out, "%s is good: %s, listening on %s\n", file, count(len(c.Routes), "route"), c.Listen)
 	return err
 }
@@ -55,6 +60,7 @@ func serve(ctx context.Context, file string, log *slog.Logger, s system) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = g.Close() }()
 	public, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w; set listen in %s to a free address", err, file)
@@ -82,7 +88,7 @@ func serveOn(ctx context.Context, g *gateway.Gateway, adminKey string, log *slog
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	api := &http.Server{
-		Handler:           admin.New(admin.Config{Guard: g.Guard(), Key: adminKey}),
+		Handler:           admin.New(admin.Config{Guard: g.Guard(), Verifiers: func() any { return g.Verifiers() }, Key: adminKey}),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		MaxHeaderBytes:    64 << 10,

@@ -23,6 +23,7 @@ type app struct {
 	appOrigin   string
 	redirectURI string
 	cookieName  string
+	kind        Kind // of tokens, where a login doesn't say
 	secure      bool // cookies: only where the issuer is at an https URL
 	lifetime    time.Duration
 	op          *opClient
@@ -54,7 +55,7 @@ type appSession struct {
 	ended   bool
 }
 
-func newApp(i *Issuer, cookieName string) (*app, error) {
+func newApp(i *Issuer, cookieName string, kind Kind) (*app, error) {
 	if err := (&http.Cookie{Name: cookieName, Value: "x"}).Valid(); err != nil {
 		return nil, err
 	}
@@ -64,6 +65,7 @@ func newApp(i *Issuer, cookieName string) (*app, error) {
 		appOrigin:   i.appOrigin,
 		redirectURI: i.url + appPath + "callback",
 		cookieName:  cookieName,
+		kind:        kind,
 		secure:      strings.HasPrefix(i.url, "https:"),
 		lifetime:    i.store.refreshLifetime,
 		op:          newOPClient(i.url, i),
@@ -87,9 +89,11 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 		a.iss.showError(w, http.StatusBadRequest, "Not that way", "return_to must be a page of "+a.appOrigin+".")
 		return
 	}
-	var kind Kind
+	kind := a.kind
 	switch r.FormValue("kind") {
-	case "", "opaque":
+	case "":
+	case "opaque":
+		kind = Opaque
 	case "jwt":
 		kind = JWT
 	default:

@@ -30,6 +30,10 @@
 //	GET/POST /userinfo
 //	GET/POST /end_session        RP-initiated logout; id_token_hint is required
 //
+// Beside these, as a home-made token system would have it:
+//
+//	POST     /check              token=…; 200 with {"valid":…,"user_id":…,"roles":…}
+//
 // The application's login system:
 //
 //	GET      /app/login?return_to=URL&kind=opaque|jwt

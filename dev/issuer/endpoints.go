@@ -57,7 +57,7 @@ func (noKeys) VerifySignature(context.Context, *jose.JSONWebSignature) ([]byte, 
 
 // routes opens those of op's endpoints that we offer, with the methods they are meant for,
 // next to our pages.
-func (i *Issuer) routes(provider *op.Provider, cookieName string) (http.Handler, error) {
+func (i *Issuer) routes(provider *op.Provider, cookieName string, kind Kind) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+oidc.DiscoveryEndpoint, i.discovery(provider))
 	mux.Handle("GET "+provider.KeysEndpoint().Relative(), provider)
@@ -74,13 +74,15 @@ func (i *Issuer) routes(provider *op.Provider, cookieName string) (http.Handler,
 	mux.Handle("GET "+provider.UserinfoEndpoint().Relative(), userinfo)
 	mux.Handle("POST "+provider.UserinfoEndpoint().Relative(), userinfo)
 
+	mux.HandleFunc("POST /check", i.check)
+
 	own := http.NewCrossOriginProtection() // the login page is submitted by itself only
 	mux.Handle("GET /login", i.sameHost(http.HandlerFunc(i.showLogin)))
 	mux.Handle("POST /login", i.sameHost(own.Handler(http.HandlerFunc(i.doLogin))))
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, pageFiles, "pages/style.css")
 	})
-	app, err := newApp(i, cookieName)
+	app, err := newApp(i, cookieName, kind)
 	if err != nil {
 		return nil, err
 	}

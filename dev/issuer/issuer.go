@@ -35,6 +35,7 @@ type Config struct {
 	LogoutToken           LogoutTokenSubject // what logout tokens of one session name
 	Transport             http.RoundTripper  // sends the logout tokens; nil: one of its own, without proxies
 
+	Kind       Kind            // of access tokens, where a login doesn't ask for one; zero: Opaque
 	CookieName string          // where /app/ keeps the access token; empty: "session"
 	Users      []User          // nil: SampleUsers
 	SigningKey *rsa.PrivateKey // nil: a fresh 2048-bit key
@@ -151,7 +152,7 @@ func newIssuer(cfg Config, now func() time.Time) (*Issuer, error) {
 	i.callbackURL = func(ctx context.Context, id string) string {
 		return op.AuthCallbackURL(provider)(op.ContextWithIssuer(ctx, i.url), id)
 	}
-	i.handler, err = i.routes(provider, cmp.Or(cfg.CookieName, "session"))
+	i.handler, err = i.routes(provider, cmp.Or(cfg.CookieName, "session"), cfg.Kind)
 	if err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}

@@ -16,10 +16,11 @@ var (
 		"short":                "short\n",
 		"ca.pem":               testCA,
 		"not.pem":              "hello",
+		"partner.pem":          testKey,
 	}
 	vars = map[string]string{
 		"S": "s3cr3t-of-sixteen", "EMPTY": "",
-		"GATEWAY_SECRET": "s3cr3t", "PORTCULLIS_ADMIN_KEY": "0123456789abcdef",
+		"GATEWAY_SECRET": "s3cr3t", "LEGACY_SECRET": "s3cr3t", "PORTCULLIS_ADMIN_KEY": "0123456789abcdef",
 	}
 )
 
@@ -98,10 +99,10 @@ var bad = []struct{ name, text, want string }{
 	{"token query null", "tokens: [{query: }]\n" + verify + routes, "portcullis.yaml:1:18: tokens[0].query: must be text, but is nothing; put it in quotes"},
 	{"token twice", "tokens: [bearer, {cookie: a}, bearer]\n" + verify + routes, "portcullis.yaml:1:31: tokens[2]: is the same place as tokens[0]; remove it"},
 
-	{"verify nobody", "verify: {}\n" + routes, "portcullis.yaml:1:1: verify: says nobody to ask; add introspection or http_check below it"},
-	{"verify both", "verify:\n  introspection: {url: https://i/, client_id: x, client_secret_env: S}\n  http_check: {url: https://i/}\n" + routes, "portcullis.yaml:1:1: verify: has both introspection and http_check; keep one of them"},
-	{"verify misspelt", "verify: {http_chek: {url: https://i/}}\n" + routes, "portcullis.yaml:1:1: verify: says nobody to ask; add introspection or http_check below it\nportcullis.yaml:1:10: verify.http_chek: unknown key; did you mean \"http_check\"?"},
-	{"introspection bare", "verify:\n  introspection: {}\n" + routes, "portcullis.yaml:2:3: verify.introspection: has no client secret; add client_secret_file or client_secret_env\nportcullis.yaml:2:3: verify.introspection.client_id: is missing; add it\nportcullis.yaml:2:3: verify.introspection.url: is missing; add it"},
+	{"verify nobody", "verify: {}\n" + routes, "portcullis.yaml:1:1: verify: says nobody to ask; add introspection, jwt or http_check below it"},
+	{"verify both", "verify:\n  introspection: {url: https://i/, client_id: x, client_secret_env: S}\n  http_check: {url: https://i/}\n" + routes, "portcullis.yaml:1:1: verify: has both introspection and http_check; keep one of them, or make it a list of token systems"},
+	{"verify misspelt", "verify: {http_chek: {url: https://i/}}\n" + routes, "portcullis.yaml:1:1: verify: says nobody to ask; add introspection, jwt or http_check below it\nportcullis.yaml:1:10: verify.http_chek: unknown key; did you mean \"http_check\"?"},
+	{"introspection bare", "verify:\n  introspection: {}\n" + routes, "portcullis.yaml:2:3: verify.introspection: has no client secret; add client_secret_file or client_secret_env\nportcullis.yaml:2:3: verify.introspection: does not say where to ask; add url, or issuer to find it by\nportcullis.yaml:2:3: verify.introspection.client_id: is missing; add it"},
 	{"plain http", "verify: {introspection: {url: http://id.example.com/, client_id: x, client_secret_env: S}}\n" + routes, "portcullis.yaml:1:31: verify.introspection.url: is http to another machine; use https, or set insecure_plain_http: true if you trust the network between"},
 	{"plain http look-alike", "verify: {http_check: {url: http://127.0.0.1.example.com/}}\n" + routes, "portcullis.yaml:1:28: verify.http_check.url: is http to another machine; use https, or set insecure_plain_http: true if you trust the network between"},
 	{"url scheme", "verify: {http_check: {url: ftp://x/}}\n" + routes, "portcullis.yaml:1:28: verify.http_check.url: is not a URL with http or https; write it as https://host/path"},
@@ -114,10 +115,10 @@ var bad = []struct{ name, text, want string }{
 	{"secret no variable", "verify: {introspection: {url: https://i/, client_id: x, client_secret_env: hunter2}}\n" + routes, "portcullis.yaml:1:76: verify.introspection.client_secret_env: names an environment variable that isn't set; set it for the gateway's process"},
 	{"secret empty variable", "verify: {introspection: {url: https://i/, client_id: x, client_secret_env: EMPTY}}\n" + routes, "portcullis.yaml:1:76: verify.introspection.client_secret_env: names an environment variable that is empty; give it the secret as its value"},
 	{"secret for a name", "verify: {introspection: {url: https://i/, client_id: x, client_secret_env: hunter2!}}\n" + routes, "portcullis.yaml:1:76: verify.introspection.client_secret_env: is not the name of an environment variable; write the name, not the value: letters, digits and _"},
-	{"client auth", "verify: {introspection: {url: https://i/, client_id: x, client_secret_env: S, client_auth: Basic}}\n" + routes, "portcullis.yaml:1:92: verify.introspection.client_auth: is none of the words allowed; write basic or post"},
+	{"client auth", "verify: {introspection: {url: https://i/, client_id: x, client_secret_env: S, client_auth: Basic}}\n" + routes, "portcullis.yaml:1:92: verify.introspection.client_auth: is none of the words allowed; write basic or post or private_key_jwt or bearer"},
 	{"client id a number", "verify: {introspection: {url: https://i/, client_id: 12, client_secret_env: S}}\n" + routes, "portcullis.yaml:1:54: verify.introspection.client_id: must be text, but is a number; put it in quotes"},
 	{"check method", "verify: {http_check: {url: https://i/, method: PUT}}\n" + routes, "portcullis.yaml:1:48: verify.http_check.method: is none of the words allowed; write GET or POST"},
-	{"check token_in", "verify: {http_check: {url: https://i/, token_in: {query: x}}}\n" + routes, "portcullis.yaml:1:40: verify.http_check.token_in: is no place for a token; write bearer, header: NAME or cookie: NAME"},
+	{"check token_in", "verify: {http_check: {url: https://i/, token_in: {query: x}}}\n" + routes, "portcullis.yaml:1:40: verify.http_check.token_in: is no place for a token; write bearer, header: NAME, cookie: NAME, form: NAME or json: NAME"},
 	{"check header", "verify: {http_check: {url: https://i/, token_in: {header: Host}}}\n" + routes, "portcullis.yaml:1:59: verify.http_check.token_in.header: is a header that HTTP needs itself; choose another, or write bearer"},
 	{"check field", "verify: {http_check: {url: https://i/, fields: {subject: 7}}}\n" + routes, "portcullis.yaml:1:58: verify.http_check.fields.subject: must be text, but is a number; put it in quotes"},
 	{"check timeout", "verify: {http_check: {url: https://i/, timeout: 2h}}\n" + routes, "portcullis.yaml:1:49: verify.http_check.timeout: is too long; write 1m or less"},

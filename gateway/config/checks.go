@@ -18,11 +18,14 @@ var checks = map[string]func(string) (problem, fix string){
 	"admin":   checkAdmin,
 	"env":     checkEnv,
 	"header":  checkHeader,
+	"secret":  checkSecretHeader,
 	"host":    checkHost,
 	"path":    checkPath,
 	"origin":  checkOrigin,
 	"login":   checkLogin,
 	"issuer":  checkIssuer,
+	"user":    checkUserURL,
+	"field":   checkPointer,
 }
 
 func checkAddress(s string) (problem, fix string) {
@@ -129,6 +132,15 @@ func checkHeader(s string) (problem, fix string) {
 	return "", ""
 }
 
+// checkPointer is for a member's name or, if it begins with a slash, a JSON
+// Pointer (RFC 6901, section 3).
+func checkPointer(s string) (problem, fix string) {
+	if s[0] == '/' && strings.Contains(strings.NewReplacer("~0", "", "~1", "").Replace(s), "~") {
+		return "is not a path", "write ~0 for a ~ in a name, and ~1 for a slash"
+	}
+	return "", ""
+}
+
 // framing are headers that an HTTP client writes itself.
 var framing = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Connection": true, "Content-Length": true, "Expect": true,
@@ -144,6 +156,12 @@ func checkTokenHeader(s string) (problem, fix string) {
 		return "is a header that HTTP needs itself", "choose another, or write bearer"
 	}
 	return "", ""
+}
+
+// checkSecretHeader is for the header that tells an HTTP check who asks.
+func checkSecretHeader(s string) (problem, fix string) {
+	problem, fix = checkTokenHeader(s)
+	return problem, strings.TrimSuffix(fix, ", or write bearer")
 }
 
 func checkHost(s string) (problem, fix string) {

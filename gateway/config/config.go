@@ -52,9 +52,9 @@ type Config struct {
 	// the first one with a token decides.
 	Tokens []Place `yaml:"tokens" default:"bearer" in:"bearer cookie subprotocol query"`
 
-	// Verify is who is asked whether a token is good: exactly one of the keys
-	// below it.
-	Verify Verify `yaml:"verify" required:"true"`
+	// Verify is who is asked whether a token is good: one token system, or a
+	// list of several.
+	Verify []Verify `yaml:"verify" required:"true" one:"true"`
 
 	// Logout receives OpenID Connect Back-Channel Logout at
 	// /.portcullis/backchannel-logout. Without it there is no such endpoint.
@@ -92,94 +92,6 @@ type Admin struct {
 
 // Off reports whether there is no such listener.
 func (a *Admin) Off() bool { return a.Listen == "off" }
-
-// Verify is who is asked about tokens: one field is set.
-type Verify struct {
-	// Introspection asks an OAuth 2.0 server by Token Introspection (RFC 7662).
-	Introspection *Introspection `yaml:"introspection"`
-
-	// HTTPCheck asks a URL, for home-made token systems: 200 with a JSON object
-	// about the user is a yes, 401 or 403 a no.
-	HTTPCheck *HTTPCheck `yaml:"http_check"`
-}
-
-// Introspection is the token system's introspection endpoint, and who we are
-// there.
-type Introspection struct {
-	// URL is the endpoint: https, or http on a loopback host.
-	URL *url.URL `yaml:"url" required:"true" check:"endpoint"`
-
-	// ClientID is our name at the token system.
-	ClientID string `yaml:"client_id" required:"true" check:"text"`
-
-	// ClientSecretFile is the file with our secret there. This or
-	// client_secret_env is required.
-	ClientSecretFile string `yaml:"client_secret_file" check:"file"`
-
-	// ClientSecretEnv is the environment variable with our secret, in place of
-	// the file.
-	ClientSecretEnv string `yaml:"client_secret_env" check:"env"`
-
-	// ClientSecret is what one of them held.
-	ClientSecret Secret `yaml:"-"`
-
-	// ClientAuth is how name and secret are sent: in the Authorization header,
-	// or in the form.
-	ClientAuth string `yaml:"client_auth" default:"basic" enum:"basic post"`
-
-	// Issuer is the iss that tokens must have. Tokens whose answer names none
-	// get this one.
-	Issuer string `yaml:"issuer" check:"text"`
-
-	// Timeout bounds each call.
-	Timeout time.Duration `yaml:"timeout" default:"5s" min:"10ms" max:"1m"`
-
-	// InsecurePlainHTTP permits http to a host that isn't loopback. Whoever can
-	// read that network gets every token, and our secret.
-	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
-}
-
-// HTTPCheck is a URL that knows about tokens.
-type HTTPCheck struct {
-	// URL is asked with each token: https, or http on a loopback host.
-	URL *url.URL `yaml:"url" required:"true" check:"endpoint"`
-
-	// Method is how it is asked; there is no body.
-	Method string `yaml:"method" default:"GET" enum:"GET POST"`
-
-	// TokenIn is where it gets the token.
-	TokenIn Place `yaml:"token_in" default:"bearer" in:"bearer header cookie"`
-
-	// Fields are the names of the members of its answer, at the top level.
-	Fields Fields `yaml:"fields"`
-
-	// Issuer is a name for this token system: the iss of every identity, by
-	// which revocations find it.
-	Issuer string `yaml:"issuer" check:"text"`
-
-	// Timeout bounds each call.
-	Timeout time.Duration `yaml:"timeout" default:"5s" min:"10ms" max:"1m"`
-
-	// InsecurePlainHTTP permits http to a host that isn't loopback. Whoever can
-	// read that network gets every token.
-	InsecurePlainHTTP bool `yaml:"insecure_plain_http" default:"false"`
-}
-
-// Fields are names of members of the answer to an HTTP check.
-type Fields struct {
-	// Subject is the user: required in an answer, a string or a whole number.
-	Subject string `yaml:"subject" default:"sub" check:"text"`
-
-	// Expiry is when the token expires: seconds since 1970, or a time as in
-	// RFC 3339.
-	Expiry string `yaml:"expiry" default:"exp" check:"text"`
-
-	// SessionID is the login session.
-	SessionID string `yaml:"session_id" default:"sid" check:"text"`
-
-	// Scopes is what was granted: words in one string, or a list.
-	Scopes string `yaml:"scopes" default:"scope" check:"text"`
-}
 
 // Logout is whose logout tokens are believed (OpenID Connect Back-Channel
 // Logout 1.0).

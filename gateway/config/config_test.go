@@ -44,6 +44,11 @@ func TestBad(t *testing.T) {
 	for _, test := range badRoutes {
 		t.Run(test.name, func(t *testing.T) { wantError(t, route(test.keys), "portcullis.yaml:"+test.want) })
 	}
+	for _, test := range badVerify {
+		t.Run("verify "+test.name, func(t *testing.T) {
+			wantError(t, "verify:\n"+" "+strings.ReplaceAll(test.keys, "\n", "\n ")+"\n"+routes, "portcullis.yaml:"+test.want)
+		})
+	}
 	for _, test := range badBackends {
 		t.Run("backend "+test.backend, func(t *testing.T) {
 			wantError(t, verify+"routes:\n  - path: /\n    backend: '"+test.backend+"'\n", "portcullis.yaml:4:14: routes[0].backend: "+test.want)
@@ -143,13 +148,13 @@ func TestDefaults(t *testing.T) {
 	c := example(t, "minimal")
 	if c.Listen != ":8080" || c.Admin.Listen != "127.0.0.1:8081" || c.Admin.Off() || !c.Admin.Key.IsZero() ||
 		c.ShutdownGrace != 10*time.Second || c.Grace != time.Second || c.MaxSession != 24*time.Hour || c.Leeway != 0 ||
-		c.UserinfoHeader != "X-Portcullis-Userinfo" || c.UserinfoMax != 8<<10 || c.Logout != nil || c.Verify.HTTPCheck != nil {
+		c.UserinfoHeader != "X-Portcullis-Userinfo" || c.UserinfoMax != 8<<10 || c.Logout != nil || len(c.Verify) != 1 || c.Verify[0].HTTPCheck != nil || c.Verify[0].Name != "introspection" {
 		t.Errorf("got %+v", c)
 	}
 	if want := []config.Place{{In: "bearer"}}; !cmp.Equal(c.Tokens, want) {
 		t.Errorf("tokens: got %v, want %v", c.Tokens, want)
 	}
-	i := c.Verify.Introspection
+	i := c.Verify[0].Introspection
 	if i.Timeout != 5*time.Second || i.ClientAuth != "basic" || i.ClientSecret.Reveal() != "hunter22hunter22" || i.InsecurePlainHTTP {
 		t.Errorf("introspection: got %+v", i)
 	}
@@ -178,9 +183,40 @@ func TestFull(t *testing.T) {
 	if err != nil || back.Query().Get("return") != "https://app.example.com/a?b=c&d=é" {
 		t.Errorf("login: got %q, %v", got, err)
 	}
-	h := example(t, "http-check").Verify.HTTPCheck
-	if want := (config.Fields{Subject: "user_id", Expiry: "valid_until", SessionID: "session", Scopes: "permissions"}); h.Fields != want || h.TokenIn != (config.Place{In: "cookie", Name: "sid"}) {
+	h := example(t, "http-check").Verify[0].HTTPCheck
+	if want := (config.Fields{
+		Subject: "user_id", Expiry: "valid_until", IssuedAt: "iat", SessionID: "session",
+		TokenID: "jti", ClientID: "client_id", Scopes: "permissions",
+	}); h.Fields != want || h.TokenIn != (config.Place{In: "cookie", Name: "sid"}) {
 		t.Errorf("http_check: got %+v", h)
+	}
+}
+
+func TestSeveral(t *testing.T) {
+	c := example(t, "several")
+	staff, partner, legacy := c.Verify[0], c.Verify[1], c.Verify[2]
+	if want := (config.For{Issuers: []string{"https://id.example.com/realms/staff"}}); !cmp.Equal(staff.For, want) {
+		t.Errorf("staff is for %v, want its own issuer", staff.For)
+	}
+	if j := staff.JWT; !cmp.Equal(j.Audience, []string{"api"}) || !cmp.Equal(j.Types, []string{"at+jwt", "JWT"}) || j.Cooldown != time.Minute || staff.Userinfo.OnFailure != "without" {
+		t.Errorf("staff: got %+v", j)
+	}
+	if staff.Cache != (config.Cache{MaxAge: 30 * time.Second, NegativeAge: 5 * time.Second, Size: 64 << 20, Calls: 64}) || staff.Outage != (config.Outage{Failures: 5, Cooldown: time.Second}) {
+		t.Errorf("defaults: got %+v, %+v", staff.Cache, staff.Outage)
+	}
+	if partner.Outage != (config.Outage{StaleFor: 10 * time.Minute, EndSessionsAfter: 30 * time.Minute, Failures: 3, Cooldown: 2 * time.Second}) || partner.Introspection.ClientKey.Reveal() != testKey {
+		t.Errorf("partner: got %+v", partner)
+	}
+	if h := legacy.HTTPCheck; h.TokenIn != (config.Place{In: "json", Name: "key"}) || h.Secret.Reveal() != "s3cr3t" || h.Fields.Subject != "/user/id" || !h.CacheHeaders {
+		t.Errorf("legacy: got %+v", h)
+	}
+}
+
+// A typ that tokens don't have is spelled none.
+func TestTypesNone(t *testing.T) {
+	c, err := config.Parse("verify: {jwt: {issuer: https://a, audience: x, types: [JWT, none]}}\n"+routes, files, vars)
+	if err != nil || !cmp.Equal(c.Verify[0].JWT.Types, []string{"JWT", ""}) {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }
 
@@ -243,12 +279,12 @@ func TestLoad(t *testing.T) {
 	write("secret", "s3cr3t\r\n")
 	write("p.yaml", strings.Replace(verify, "client_secret_env: S", "client_secret_file: secret", 1)+routes)
 	c, err := config.Load(filepath.Join(dir, "p.yaml"), nil)
-	if err != nil || c.Verify.Introspection.ClientSecret.Reveal() != "s3cr3t" {
+	if err != nil || c.Verify[0].Introspection.ClientSecret.Reveal() != "s3cr3t" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	write("p.yaml", verify+routes)
 	c, err = config.Load(filepath.Join(dir, "p.yaml"), func(name string) (string, bool) { return "of " + name, true })
-	if err != nil || c.Verify.Introspection.ClientSecret.Reveal() != "of S" {
+	if err != nil || c.Verify[0].Introspection.ClientSecret.Reveal() != "of S" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	_, err = config.Load(filepath.Join(dir, "none.yaml"), nil)

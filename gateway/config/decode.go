@@ -21,6 +21,7 @@ const maxNodes = 100_000
 //	min:"1s" max:"1m" bounds
 //	enum:"a b"        the words that are allowed
 //	in:"a b"          the places that are allowed
+//	one:"true"        one value stands for a list of it
 //	check:"name"      one of checks
 //
 // It goes on after an error.
@@ -108,6 +109,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, key string, tag reflect.S
 }
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, key string, tag reflect.StructTag) {
+	if n.Kind != yaml.SequenceNode && tag.Get("one") != "" {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		d.value(n, v.Index(0), key, tag)
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		d.fail(key, "must be a list, but is "+kindOf(n), "begin each entry with a hyphen")
 		return

@@ -9,10 +9,10 @@ import (
 )
 
 // A Place is where in a request a token is: in the Authorization header
-// (bearer), or in the cookie, query parameter, subprotocol offer or header
-// called Name.
+// (bearer), or in the cookie, query parameter, subprotocol offer, header, or
+// field of the body (a form or a JSON object) called Name.
 type Place struct {
-	In   string // "bearer", "cookie", "query", "subprotocol" or "header"
+	In   string // "bearer", "cookie", "query", "subprotocol", "header", "form" or "json"
 	Name string // "" for bearer
 }
 
@@ -25,7 +25,12 @@ var placeChecks = map[string]func(string) (problem, fix string){
 	"subprotocol": checkName("subprotocol"),
 	"header":      checkTokenHeader,
 	"query":       checkQuery,
+	"form":        checkField,
+	"json":        checkField,
 }
+
+// checkField is for a field of a body, which is encoded as needed.
+func checkField(string) (problem, fix string) { return "", "" }
 
 // decodePlace reads `bearer`, or one key with the name as its value: `cookie:
 // session`.

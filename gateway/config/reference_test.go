@@ -50,7 +50,7 @@ type docs map[string]string
 func readDocs(t *testing.T) docs {
 	t.Helper()
 	all := make(docs)
-	for _, file := range []string{"config.go", "route.go"} {
+	for _, file := range []string{"config.go", "route.go", "verify.go"} {
 		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func reference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(preface + "## Examples\n\n")
-	for _, name := range []string{"minimal", "full", "http-check"} {
+	for _, name := range []string{"minimal", "full", "http-check", "several"} {
 		text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -171,6 +171,8 @@ func typeName(t *testing.T, typ reflect.Type, tag reflect.StructTag) string {
 		return "duration"
 	case reflect.TypeFor[config.Size]():
 		return "size"
+	case reflect.TypeFor[config.Count]():
+		return "number"
 	case reflect.TypeFor[config.Place]():
 		var forms []string
 		for _, place := range config.Words(tag, "in") {
@@ -191,10 +193,14 @@ func typeName(t *testing.T, typ reflect.Type, tag reflect.StructTag) string {
 		return "text"
 	}
 	if typ.Kind() == reflect.Slice {
-		if typ.Elem().Kind() == reflect.Struct && !config.IsScalar(typ.Elem()) {
-			return "list"
+		one := ""
+		if tag.Get("one") != "" {
+			one = ", or one entry without list"
 		}
-		return "list of " + typeName(t, typ.Elem(), tag)
+		if typ.Elem().Kind() == reflect.Struct && !config.IsScalar(typ.Elem()) {
+			return "list" + one
+		}
+		return "list of " + typeName(t, typ.Elem(), tag) + one
 	}
 	return "keys"
 }

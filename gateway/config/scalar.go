@@ -30,6 +30,7 @@ func init() { // scalars and places refer to each other
 		reflect.TypeFor[bool]():          {decode: decodeBool},
 		reflect.TypeFor[time.Duration](): {decode: decodeDuration},
 		reflect.TypeFor[Size]():          {decode: decodeSize},
+		reflect.TypeFor[Count]():         {decode: decodeCount},
 		reflect.TypeFor[*url.URL]():      {decode: decodeURL},
 		reflect.TypeFor[*rule.Rule]():    {decode: decodeRule},
 		reflect.TypeFor[Place]():         {decode: decodePlace},
@@ -111,6 +112,22 @@ func decodeSize(_ *decoder, n *yaml.Node, v reflect.Value, _ string, tag reflect
 		return problem, fix
 	}
 	v.SetInt(int64(size))
+	return "", ""
+}
+
+func decodeCount(_ *decoder, n *yaml.Node, v reflect.Value, _ string, tag reflect.StructTag) (problem, fix string) {
+	const how = "write a number, as in 10"
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" && n.ShortTag() != "!!int" {
+		return "must be a number, but is " + kindOf(n), how
+	}
+	count, err := parseCount(n.Value)
+	if err != nil {
+		return err.Error(), how
+	}
+	if problem, fix := bounds(count, tag, parseCount, "small", "large"); problem != "" {
+		return problem, fix
+	}
+	v.SetInt(int64(count))
 	return "", ""
 }
 

@@ -31,6 +31,8 @@ func schemaOf(t *testing.T, typ reflect.Type, tag reflect.StructTag, doc docs) *
 		return &jsonschema.Schema{
 			Types: []string{"string", "integer"}, Pattern: `^[0-9]+( ?[KMG]iB)?$`,
 		}
+	case reflect.TypeFor[config.Count]():
+		return &jsonschema.Schema{Types: []string{"string", "integer"}, Pattern: `^[0-9]+$`}
 	case reflect.TypeFor[config.Place]():
 		return placeSchema(tag)
 	case reflect.TypeFor[string](), reflect.TypeFor[config.LoginURL]():
@@ -44,7 +46,11 @@ func schemaOf(t *testing.T, typ reflect.Type, tag reflect.StructTag, doc docs) *
 	}
 	switch typ.Kind() {
 	case reflect.Slice:
-		return &jsonschema.Schema{Type: "array", MinItems: jsonschema.Ptr(1), Items: schemaOf(t, typ.Elem(), tag, doc)}
+		list := &jsonschema.Schema{Type: "array", MinItems: jsonschema.Ptr(1), Items: schemaOf(t, typ.Elem(), tag, doc)}
+		if tag.Get("one") != "" {
+			return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{schemaOf(t, typ.Elem(), tag, doc), list}}
+		}
+		return list
 	case reflect.Struct:
 		return objectSchema(t, typ, doc)
 	}
@@ -73,7 +79,9 @@ func objectSchema(t *testing.T, typ reflect.Type, doc docs) *jsonschema.Schema {
 		}
 	}
 	if typ == reflect.TypeFor[config.Verify]() {
-		s.MinProperties, s.MaxProperties = jsonschema.Ptr(1), jsonschema.Ptr(1)
+		for _, kind := range []string{"introspection", "jwt", "http_check"} {
+			s.OneOf = append(s.OneOf, &jsonschema.Schema{Required: []string{kind}})
+		}
 	}
 	return s
 }

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -23,6 +25,16 @@ var testCA = func() string {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}()
+
+// testKey is some private key in PEM.
+var testKey = func() string {
+	_, key, _ := ed25519.GenerateKey(nil)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }()
 
 func resolved(t testing.TB) *jsonschema.Resolved {
@@ -99,7 +111,12 @@ func TestSchemaRefuses(t *testing.T) {
 		"tokens: [{cookie: a, query: b}]\n" + verify + routes,
 		"tokens: [{header: a}]\n" + verify + routes,
 		"verify: {}\n" + routes,
-		"verify: {introspection: {url: https://i/}}\n" + routes,
+		"verify: {introspection: {client_auth: none}}\n" + routes,
+		"verify: {cache: {calls: 1}}\n" + routes,
+		"verify: []\n" + routes,
+		"verify: [{introspection: {}, jwt: {issuer: https://i, audience: a}}]\n" + routes,
+		"verify: {jwt: {issuer: https://i, audience: []}}\n" + routes,
+		"verify: {jwt: {issuer: https://i, audience: a, algorithms: HS256}}\n" + routes,
 		"verify: {http_check: {url: https://i/, method: PUT}}\n" + routes,
 		verify, routes, "[]", "null",
 	} {
@@ -112,7 +129,7 @@ func TestSchemaRefuses(t *testing.T) {
 // FuzzParse: any text is a Config or errors with lines; what is accepted, the
 // schema accepts too, and it means the same when it is written anew.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"minimal", "full", "http-check"} {
+	for _, name := range []string{"minimal", "full", "http-check", "several"} {
 		text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 		if err != nil {
 			f.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -27,7 +26,7 @@ func (k *checker) config(c *Config) {
 		k.fail(key, "both listeners have the same address", "change the port of one of them")
 	}
 	k.places(c.Tokens, "tokens")
-	k.verify(&c.Verify)
+	k.verify(c.Verify)
 	if c.Logout != nil {
 		issuer, _ := url.Parse(c.Logout.Issuer)
 		k.transport("logout.issuer", issuer, "logout", c.Logout.InsecurePlainHTTP)
@@ -47,77 +46,11 @@ func (k *checker) admin(a *Admin) {
 	}
 }
 
-func (k *checker) verify(v *Verify) {
-	in, check := k.has("verify.introspection"), k.has("verify.http_check")
-	switch {
-	case in && check:
-		k.fail("verify", "has both introspection and http_check", "keep one of them")
-	case !in && !check && k.has("verify") && !k.failed["verify"]:
-		k.fail("verify", "says nobody to ask", "add introspection or http_check below it")
-	}
-	if i := v.Introspection; i != nil {
-		const key = "verify.introspection"
-		k.transport(key+".url", i.URL, key, i.InsecurePlainHTTP)
-		i.ClientSecret = k.secret(key, "client_secret", i.ClientSecretFile, i.ClientSecretEnv)
-		if !k.failed[key] && !k.has(key+".client_secret_file") && !k.has(key+".client_secret_env") && !k.failed[key+".client_secret"] {
-			k.fail(key, "has no client secret", "add client_secret_file or client_secret_env")
-		}
-	}
-	if h := v.HTTPCheck; h != nil {
-		const key = "verify.http_check"
-		k.transport(key+".url", h.URL, key, h.InsecurePlainHTTP)
-	}
-}
-
 // transport refuses to send tokens in the clear (I2).
 func (k *checker) transport(key string, u *url.URL, parent string, insecure bool) {
 	if u != nil && u.Scheme == "http" && !loopbackHost(u.Hostname()) && !insecure && !k.failed[parent+".insecure_plain_http"] {
 		k.fail(key, "is http to another machine", "use https, or set insecure_plain_http: true if you trust the network between")
 	}
-}
-
-// secret reads what NAME_file or NAME_env below key refers to.
-func (k *checker) secret(key, name, file, env string) Secret {
-	fileKey, envKey := join(key, name+"_file"), join(key, name+"_env")
-	switch {
-	case k.has(fileKey) && k.has(envKey):
-		k.fail(envKey, "stands beside "+name+"_file", "keep one of them")
-	case file != "":
-		text, ok := k.file(fileKey, file, maxSecret)
-		text = strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
-		switch {
-		case ok && text == "":
-			k.fail(fileKey, "refers to an empty file", "write the secret into it")
-		case strings.ContainsAny(text, "\r\n\x00"):
-			k.fail(fileKey, "refers to a file of several lines", "write nothing but the secret into it")
-		default:
-			return NewSecret(text)
-		}
-	case env != "":
-		text, ok := k.outside.env(env)
-		switch {
-		case !ok:
-			k.fail(envKey, "names an environment variable that isn't set", "set it for the gateway's process")
-		case text == "":
-			k.fail(envKey, "names an environment variable that is empty", "give it the secret as its value")
-		default:
-			return NewSecret(text)
-		}
-	}
-	return Secret{}
-}
-
-// file reads a file that the configuration refers to.
-func (k *checker) file(key, name string, limit int64) (string, bool) {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(k.dir, name)
-	}
-	text, err := k.outside.read(name, limit)
-	if err != nil {
-		k.fail(key, "refers to a file that cannot be read: "+reason(err), "create it, or correct the name")
-		return "", false
-	}
-	return string(text), true
 }
 
 func (k *checker) which(keys ...string) string {

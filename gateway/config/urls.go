@@ -69,6 +69,26 @@ func checkIssuer(s string) (problem, fix string) {
 	return problem, fix
 }
 
+// subject stands in a user's URL for the subject.
+const subject = "{sub}"
+
+// checkUserURL is for a URL that may hold {sub} in its path and query.
+func checkUserURL(s string) (problem, fix string) {
+	bare := strings.ReplaceAll(s, subject, "sub")
+	u, problem, fix := parseURL(bare)
+	switch {
+	case problem != "":
+		return problem, fix
+	case strings.ContainsAny(bare, "{}"):
+		return "holds braces that aren't {sub}", "write {sub} where the subject belongs"
+	case strings.Count(s, subject) > 1:
+		return "holds {sub} twice", "remove one of them"
+	case strings.Contains(s[:len(u.Scheme)+len("://")+len(u.Host)], "{"):
+		return "holds {sub} in its host", "move it into the path or the query"
+	}
+	return "", ""
+}
+
 // checkOrigin wants an origin as browsers send it (RFC 6454, section 6.2), since
 // it will be compared letter by letter (W3). Some apps have schemes of their
 // own.

@@ -77,45 +77,6 @@ func TestJ3SingleFlight(t *testing.T) {
 	})
 }
 
-// J3: old keys are fetched again, and kept if that fails, without everybody
-// waiting for an issuer that is down.
-func TestJ3StaleIfError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		i := &issuer{body: set(t, jwk(t, edPublic, object{"kid": "k"}))}
-		s := newSet(t, keyset.Config{URL: "https://id/", Client: &http.Client{Transport: i}})
-		wantLook(t, s, "k", "found")
-		time.Sleep(59 * time.Minute)
-		wantLook(t, s, "k", "found")
-		i.wantCalls(t, 1)
-
-		i.set("", nil, time.Hour) // hangs
-		time.Sleep(2 * time.Minute)
-		began := time.Now()
-		wantLook(t, s, "k", "found")
-		if took := time.Since(began); took != 5*time.Second {
-			t.Errorf("took %v, want the timeout, once", took)
-		}
-		for range 10 {
-			time.Sleep(2 * time.Minute)
-			began = time.Now()
-			wantLook(t, s, "k", "found")
-			if took := time.Since(began); took != 0 {
-				t.Errorf("took %v while the issuer is down", took)
-			}
-		}
-		i.wantCalls(t, 11)
-		time.Sleep(10 * time.Second)
-		wantLook(t, s, "unknown", "error") // cannot tell, not "none"
-
-		// It comes back without the key: withdrawn.
-		i.set(set(t, jwk(t, edPublic, object{"kid": "k2"})), nil, 0)
-		time.Sleep(time.Minute)
-		wantLook(t, s, "k2", "found")
-		time.Sleep(time.Minute)
-		wantLook(t, s, "k", "none")
-	})
-}
-
 // Without any keys we try again soon, but not at every call.
 func TestFirstFetchFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -236,6 +197,7 @@ func TestNew(t *testing.T) {
 		{"plain, permitted", keyset.Config{URL: "http://id/", InsecurePlainHTTP: true}, true},
 		{"issuer with a query", keyset.Config{Issuer: "https://id.example.com?x"}, false},
 		{"negative", keyset.Config{URL: "https://id/", Cooldown: -1}, false},
+		{"negative too", keyset.Config{URL: "https://id/", MaxStale: -1}, false},
 	} {
 		if _, err := keyset.New(tt.config); (err == nil) != tt.ok {
 			t.Errorf("%s: err = %v", tt.name, err)
@@ -243,19 +205,22 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// FuzzKeySet: whatever a key server sends, what comes out is public keys of the
-// type that the algorithm takes.
+// FuzzKeySet: whatever a key server sends, or a file holds, what comes out is
+// public keys of the type that the algorithm takes.
 func FuzzKeySet(f *testing.F) {
 	f.Add(set(f, jwk(f, edPublic, nil), jwk(f, ecKey.Public(), nil), jwk(f, rsaKey.Public(), nil)))
 	f.Add(set(f, jwk(f, edPrivate, nil), jwk(f, weakKey.Public(), nil), jwk(f, ec384Key, nil)))
 	f.Add(`{"keys":[{"kty":"oct","k":"AAAA","alg":"ES256"},{"kty":"RSA","n":"AQ","e":"AQAB"}]}`)
+	f.Add(string(pkix(f, edPublic)) + string(pkix(f, weakKey.Public())))
 	f.Fuzz(func(t *testing.T, body string) {
-		s, err := keyset.New(keyset.Config{URL: "https://id/", Client: &http.Client{Transport: &issuer{body: body}}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		remote := newSet(t, keyset.Config{URL: "https://id/", Client: &http.Client{Transport: &issuer{body: body}}})
+		local, err := keyset.New(keyset.Config{Local: []byte(body)})
 		for _, alg := range keyset.DefaultAlgorithms {
-			keys, _ := s.Keys(t.Context(), "", alg)
+			keys, _ := remote.Keys(t.Context(), "", alg)
+			if err == nil {
+				more, _ := local.Keys(t.Context(), "", alg)
+				keys = append(keys, more...)
+			}
 			for _, k := range keys {
 				ok := false
 				switch k := k.(type) {

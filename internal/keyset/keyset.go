@@ -1,17 +1,20 @@
 // Package keyset holds the public keys with which one token issuer signs: found
 // by its discovery document (OpenID Connect Discovery 1.0, section 4) or at a
-// JWK Set URL (RFC 7517), fetched when needed, kept while the issuer is down.
+// JWK Set URL (RFC 7517), fetched when needed, kept while the issuer is down; or
+// given from the start.
 //
 // It never looks where a token points (jku, x5u, jwk: J3): all that it takes
 // from a token is the name of a key and of an algorithm. Each key is good for
 // one algorithm, out of the issuer's list (J1).
 //
 // Limits: a token without kid is matched only where a single key fits, and does
-// not cause a fetch. A key that the issuer withdraws is used for up to
-// [Config.MaxAge] more, longer while the issuer cannot be reached.
+// not cause a fetch. A key that the issuer withdraws is used for up to twice
+// [Config.MaxAge] more, and for [Config.MaxStale] while the issuer cannot be
+// reached.
 package keyset
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -22,21 +25,27 @@ import (
 	"time"
 
 	"github.com/portcullis-auth/portcullis/internal/askhttp"
-	"github.com/portcullis-auth/portcullis/internal/strictjson"
 )
 
-// ErrTooSoon says that a key is not in the set, which was fetched so recently
-// that it isn't fetched again for one more unknown name: the key may exist.
+// ErrTooSoon says that a key is not in the set, which was fetched so recently,
+// and without an error, that it isn't fetched again for one more unknown name.
+// The key may have come into being since; who must not wait takes it for a no.
 var ErrTooSoon = errors.New("keyset: unknown key, and the keys were fetched a short while ago")
 
-// A Config says whose keys they are. Issuer or URL is required.
+// A Config says whose keys they are. Issuer, URL or Local is required.
 type Config struct {
 	// Issuer is where the discovery document lies, and the "issuer" that it
-	// must state, to the letter. Not looked at if URL is set.
+	// must state, to the letter. Not looked at if URL or Local is set.
 	Issuer string
 
 	// URL is that of the JWK Set, for issuers without discovery document.
 	URL string
+
+	// Local is the keys themselves: a JWK Set, or PEM blocks "PUBLIC KEY" (or
+	// "RSA PUBLIC KEY"). One that has no name, as in PEM, fits any, and all that
+	// fit are returned. No call is made then, and Issuer, URL and all that is
+	// about fetching is not looked at.
+	Local []byte
 
 	// Algorithms are those that the issuer signs with. A key that states no
 	// algorithm is good for the first one here that its type fits. nil:
@@ -44,11 +53,17 @@ type Config struct {
 	Algorithms []string
 
 	// Cooldown is the least time between two fetches that unknown names of
-	// keys cause. 0: 1 min.
+	// keys, or old age, cause. 0: 1 min.
 	Cooldown time.Duration
 
-	// MaxAge is when keys in use are fetched again. 0: 1 h.
+	// MaxAge is when keys in use are fetched again, in the background. The
+	// max-age of the answer they came in (RFC 9111) makes it earlier, but no
+	// earlier than Cooldown. 0: 1 h.
 	MaxAge time.Duration
+
+	// MaxStale is how long after that age keys are still used while fetching
+	// them fails. 0: 24 h.
+	MaxStale time.Duration
 
 	// Timeout bounds each call; a fetch makes one or two. 0: 5 s.
 	Timeout time.Duration
@@ -65,7 +80,7 @@ type Config struct {
 // no symmetric ones to choose (RFC 8725, section 3.2).
 var DefaultAlgorithms = []string{"RS256", "ES256", "PS256", "EdDSA"}
 
-// retryAfter is how long a set without any keys waits after a fetch that
+// retryAfter is how long a set without usable keys waits after a fetch that
 // failed. It is short, since all it protects is an issuer that is coming back.
 const retryAfter = 5 * time.Second
 
@@ -75,18 +90,37 @@ const retryAfter = 5 * time.Second
 type Set struct {
 	config Config
 	plain  bool // whether the key set may come by http
-	asker  *askhttp.Asker
+	asker  *askhttp.Asker // nil: the keys are local
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows; local keys never change
 	keys     []key
 	fetched  time.Time     // when the fetch that brought keys began; zero: none has
+	lifetime time.Duration // how long from then on they are fresh
 	tried    time.Time     // when the last fetch ended
 	err      error         // how it ended
 	inFlight chan struct{} // closed when the running fetch ends; nil: none runs
 }
 
-// New returns an empty Set, or what is wrong with c. It makes no call.
+// New returns a Set, or what is wrong with c. It makes no call.
 func New(c Config) (*Set, error) {
+	if len(c.Algorithms) == 0 {
+		c.Algorithms = DefaultAlgorithms
+	}
+	for _, alg := range c.Algorithms {
+		if !Supported(alg) {
+			return nil, fmt.Errorf("keyset: algorithm %q is not one for public keys", alg)
+		}
+	}
+	if c.Cooldown < 0 || c.MaxAge < 0 || c.MaxStale < 0 || c.Timeout < 0 {
+		return nil, errors.New("keyset: Cooldown, MaxAge, MaxStale or Timeout is negative")
+	}
+	if c.Local != nil {
+		keys, err := parseLocal(c.Local, c.Algorithms)
+		if err != nil {
+			return nil, fmt.Errorf("keyset: local keys: %w", err)
+		}
+		return &Set{config: c, keys: keys}, nil
+	}
 	source := c.URL
 	if source == "" {
 		source = c.Issuer
@@ -98,23 +132,9 @@ func New(c Config) (*Set, error) {
 	if c.URL == "" && strings.Contains(source, "?") {
 		return nil, errors.New("keyset: Issuer must not have a query")
 	}
-	if len(c.Algorithms) == 0 {
-		c.Algorithms = DefaultAlgorithms
-	}
-	for _, alg := range c.Algorithms {
-		if !Supported(alg) {
-			return nil, fmt.Errorf("keyset: algorithm %q is not one for public keys", alg)
-		}
-	}
-	if c.Cooldown == 0 {
-		c.Cooldown = time.Minute
-	}
-	if c.MaxAge == 0 {
-		c.MaxAge = time.Hour
-	}
-	if c.Cooldown < 0 || c.MaxAge < 0 || c.Timeout < 0 {
-		return nil, errors.New("keyset: Cooldown, MaxAge or Timeout is negative")
-	}
+	c.Cooldown = cmp.Or(c.Cooldown, time.Minute)
+	c.MaxAge = cmp.Or(c.MaxAge, time.Hour)
+	c.MaxStale = cmp.Or(c.MaxStale, 24*time.Hour)
 	return &Set{
 		config: c,
 		// An https issuer must not hand us over to http, loopback or not.
@@ -127,34 +147,37 @@ func New(c Config) (*Set, error) {
 // kid "" the only key that is. None and no error means that the issuer has no
 // such key. An error means that we cannot tell: the keys could not be fetched,
 // or [ErrTooSoon]. It never holds kid or alg, which come from a token nobody
-// has checked. Keys waits for a fetch if that may change what it returns, until
+// has checked. Keys waits for a fetch only if there is no key to return, until
 // ctx is done.
 func (s *Set) Keys(ctx context.Context, kid, alg string) ([]crypto.PublicKey, error) {
+	if s.asker == nil {
+		return s.find(kid, alg), nil
+	}
 	asked := time.Now()
 	for {
 		s.mu.Lock()
-		found := s.find(kid, alg)
-		fetch := s.due(len(found) > 0, kid, asked)
+		var found []crypto.PublicKey
+		usable := s.usable()
+		if usable {
+			found = s.find(kid, alg)
+		}
 		var done chan struct{}
-		if fetch {
+		if s.due(usable, len(found) > 0, kid, asked) {
 			done = s.start()
 		}
 		err, fetched := s.err, s.fetched
 		s.mu.Unlock()
 
-		// Keys that are merely old are worth waiting for newer ones, unless the
-		// last fetch failed: else everybody would wait as long as that takes.
-		if fetch && (len(found) == 0 || err == nil) {
+		switch {
+		case len(found) > 0:
+			return found, nil
+		case done != nil:
 			select {
 			case <-done:
 				continue
 			case <-ctx.Done():
 				return nil, fmt.Errorf("keyset: gave up waiting for the keys: %w", ctx.Err())
 			}
-		}
-		switch {
-		case len(found) > 0:
-			return found, nil
 		case err != nil:
 			return nil, err
 		case kid != "" && fetched.Before(asked):
@@ -164,21 +187,31 @@ func (s *Set) Keys(ctx context.Context, kid, alg string) ([]crypto.PublicKey, er
 	}
 }
 
+// usable reports whether the keys are not too old. Twice their lifetime is: a
+// set that nobody asked for so long must not answer with keys that may have
+// been withdrawn. Only where fetching them has failed, they are good for
+// longer. s.mu is held.
+func (s *Set) usable() bool {
+	stale := min(s.lifetime, s.config.MaxStale)
+	if s.err != nil {
+		stale = s.config.MaxStale
+	}
+	return !s.fetched.IsZero() && time.Since(s.fetched) < s.lifetime+stale
+}
+
 // due reports whether a caller that asked at that time, and found its key or
-// didn't, should have the keys fetched. s.mu is held.
-func (s *Set) due(found bool, kid string, asked time.Time) bool {
-	now := time.Now()
-	since := now.Sub(s.tried)
+// didn't, should have the keys fetched, or wait for the fetch that runs. s.mu
+// is held.
+func (s *Set) due(usable, found bool, kid string, asked time.Time) bool {
+	since := time.Since(s.tried)
 	switch {
 	case s.inFlight != nil: // joining costs nothing
-		return !found || now.Sub(s.fetched) > s.config.MaxAge
-	case s.tried.IsZero():
-		return true
+		return !found
 	case !s.tried.Before(asked): // this caller has waited for one already
 		return false
-	case s.fetched.IsZero():
-		return since >= min(retryAfter, s.config.Cooldown)
-	case now.Sub(s.fetched) > s.config.MaxAge:
+	case !usable:
+		return s.err == nil || since >= min(retryAfter, s.config.Cooldown)
+	case time.Since(s.fetched) > s.lifetime:
 		return since >= s.config.Cooldown
 	}
 	return !found && kid != "" && since >= s.config.Cooldown
@@ -193,12 +226,12 @@ func (s *Set) start() chan struct{} {
 		s.inFlight = done
 		began := time.Now()
 		go func() { // ends with the asker's timeouts
-			keys, err := s.fetch()
+			keys, lifetime, err := s.fetch()
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.inFlight, s.tried, s.err = nil, time.Now(), err
 			if err == nil { // else the old keys stay
-				s.keys, s.fetched = keys, began
+				s.keys, s.fetched, s.lifetime = keys, began, lifetime
 			}
 			close(done)
 		}()
@@ -206,78 +239,16 @@ func (s *Set) start() chan struct{} {
 	return s.inFlight
 }
 
-func (s *Set) fetch() ([]key, error) {
-	url := s.config.URL
-	if url == "" {
-		var err error
-		if url, err = s.discover(); err != nil {
-			return nil, fmt.Errorf("keyset: discovery: %w", err)
-		}
-	}
-	body, err := s.get(url)
-	if err != nil {
-		return nil, fmt.Errorf("keyset: fetching the keys: %w", err)
-	}
-	keys, err := parse(body, s.config.Algorithms)
-	if err != nil {
-		return nil, fmt.Errorf("keyset: %w", err)
-	}
-	return keys, nil
-}
-
-// discover returns the issuer's jwks_uri (OpenID Connect Discovery 1.0,
-// section 4).
-func (s *Set) discover() (string, error) {
-	body, err := s.get(strings.TrimSuffix(s.config.Issuer, "/") + "/.well-known/openid-configuration")
-	if err != nil {
-		return "", err
-	}
-	members, err := strictjson.Object(body)
-	if err != nil {
-		return "", fmt.Errorf("the document is %w", err)
-	}
-	// Section 4.3: or another issuer's keys would be taken for this one's.
-	if issuer, err := text(members, "issuer"); err != nil || issuer != s.config.Issuer {
-		return "", errors.New(`the document's "issuer" is not the one configured (a slash at the end counts)`)
-	}
-	uri, err := text(members, "jwks_uri")
-	if err != nil {
-		return "", err
-	}
-	u, err := askhttp.CheckURL(uri, s.config.InsecurePlainHTTP)
-	if err != nil {
-		return "", fmt.Errorf("jwks_uri: %w", err)
-	}
-	if u.Scheme == "http" && !s.plain {
-		return "", errors.New("jwks_uri: is http, the issuer https")
-	}
-	return uri, nil
-}
-
-func (s *Set) get(url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, errors.New("the request cannot be made")
-	}
-	answer, err := s.asker.Ask(req)
-	if err != nil {
-		return nil, err
-	}
-	if answer.Status != http.StatusOK {
-		return nil, answer.Unexpected()
-	}
-	return answer.JSON()
-}
-
-// find returns the keys for a token. s.mu is held.
+// find returns the keys for a token. s.mu is held, or the keys are local.
 func (s *Set) find(kid, alg string) []crypto.PublicKey {
+	local := s.asker == nil
 	var found []crypto.PublicKey
 	for _, k := range s.keys {
-		if k.alg == alg && (k.id == kid || kid == "") {
+		if k.alg == alg && (k.id == kid || kid == "" || k.id == "" && local) {
 			found = append(found, k.public)
 		}
 	}
-	if kid == "" && len(found) > 1 { // OpenID Connect Core 1.0, section 10.1
+	if kid == "" && len(found) > 1 && !local { // OpenID Connect Core 1.0, section 10.1
 		return nil
 	}
 	return found

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -182,17 +183,19 @@ func TestKeysByName(t *testing.T) {
 
 // An issuer that answers without a network, counts, and can be told what to do.
 type issuer struct {
-	mu    sync.Mutex
-	body  string        // of the key set
-	err   error         // instead
-	delay time.Duration // before
-	calls int
+	mu     sync.Mutex
+	body   string        // of the key set
+	header http.Header   // beside the media type
+	err    error         // instead
+	delay  time.Duration // before
+	calls  int
 }
 
 func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	i.mu.Lock()
 	i.calls++
-	body, err, delay := i.body, i.err, i.delay
+	body, header, err, delay := i.body, http.Header{}, i.err, i.delay
+	maps.Copy(header, i.header)
 	i.mu.Unlock()
 	select {
 	case <-time.After(delay):
@@ -202,10 +205,8 @@ func (i *issuer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{
-		StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: io.NopCloser(strings.NewReader(body)),
-	}, nil
+	header.Set("Content-Type", "application/json")
+	return &http.Response{StatusCode: 200, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
 func (i *issuer) set(body string, err error, delay time.Duration) {

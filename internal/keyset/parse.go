@@ -83,13 +83,19 @@ func parseKey(raw json.RawMessage, algorithms []string) (k key, ok bool) {
 	}
 	k.id, k.public, k.alg = jwk.KeyID, jwk.Key, jwk.Algorithm
 	if k.alg == "" {
-		i := slices.IndexFunc(algorithms, func(alg string) bool { return families[alg] == family })
-		if i < 0 {
-			return k, false
-		}
-		k.alg = algorithms[i]
+		k.alg = algorithmFor(family, algorithms)
 	}
 	return k, families[k.alg] == family && slices.Contains(algorithms, k.alg)
+}
+
+// algorithmFor returns the first algorithm for keys of a family; "": none.
+func algorithmFor(family string, algorithms []string) string {
+	for _, alg := range algorithms {
+		if families[alg] == family {
+			return alg
+		}
+	}
+	return ""
 }
 
 // familyOf returns the type of a public key as families calls it, or "" for

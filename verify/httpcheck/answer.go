@@ -11,26 +11,59 @@ import (
 	"github.com/portcullis-auth/portcullis/internal/strictjson"
 )
 
-// identity reads the body of a good answer.
+// completeFields sets the names that c leaves out, and returns where to look
+// for each name.
+func (c *Config) completeFields() (map[string]pointer, error) {
+	pointers := make(map[string]pointer)
+	for field, standard := range map[*string]string{
+		&c.Valid: "", &c.Subject: "sub", &c.Expiry: "exp", &c.IssuedAt: "iat",
+		&c.SessionID: "sid", &c.TokenID: "jti", &c.ClientID: "client_id", &c.Scopes: "scope",
+	} {
+		if *field == "" {
+			*field = standard
+		}
+		p, err := parsePointer(*field)
+		if err != nil {
+			return nil, fmt.Errorf("httpcheck: field %q: %w", *field, err)
+		}
+		pointers[*field] = p
+	}
+	return pointers, nil
+}
+
+// identity reads the body of a good answer. An error is portcullis.ErrInvalid
+// if the answer says no.
 func (v *Verifier) identity(body []byte) (*portcullis.Identity, error) {
 	members, err := strictjson.Object(body) // J4
 	if err != nil {
 		return nil, fmt.Errorf("the answer is %w", err)
 	}
-	f := fields{members: members}
+	c, f := &v.config, fields{members: members, pointers: v.pointers}
+	if c.Valid != "" {
+		switch string(f.get(c.Valid)) { // I1: the boolean, not what might pass for it
+		case "true":
+		case "false":
+			return nil, fmt.Errorf("%w: the answer's %q is false", portcullis.ErrInvalid, c.Valid)
+		default:
+			f.fail(c.Valid, "a boolean")
+		}
+	}
 	id := &portcullis.Identity{
-		Issuer:    v.config.Issuer,
-		Subject:   f.name(v.config.Subject),
-		SessionID: f.name(v.config.SessionID),
-		Scopes:    f.list(v.config.Scopes),
-		ExpiresAt: f.time(v.config.Expiry),
+		Issuer:    c.Issuer,
+		Subject:   f.name(c.Subject),
+		SessionID: f.name(c.SessionID),
+		TokenID:   f.name(c.TokenID),
+		ClientID:  f.name(c.ClientID),
+		Scopes:    f.list(c.Scopes),
+		IssuedAt:  f.time(c.IssuedAt),
+		ExpiresAt: f.time(c.Expiry),
 		Claims:    body,
 	}
 	if f.err != nil {
 		return nil, f.err
 	}
 	if id.Subject == "" {
-		return nil, fmt.Errorf("the answer names no user: it has no %q", v.config.Subject)
+		return nil, fmt.Errorf("the answer names no user: it has no %q", c.Subject)
 	}
 	return id, nil
 }
@@ -38,13 +71,18 @@ func (v *Verifier) identity(body []byte) (*portcullis.Identity, error) {
 // fields reads fields of known types and keeps the first error, which holds no
 // value.
 type fields struct {
-	members map[string]json.RawMessage
-	err     error
+	members  map[string]json.RawMessage
+	pointers map[string]pointer
+	err      error
 }
 
-func (f *fields) get(name string) (json.RawMessage, bool) {
-	raw, ok := f.members[name]
-	return raw, ok && string(raw) != "null"
+// get returns a field as it stands; nil: absent or null.
+func (f *fields) get(name string) json.RawMessage {
+	raw, err := f.pointers[name].find(f.members)
+	if err != nil {
+		f.fail(name, "to be found: something on the way is neither an object nor an array")
+	}
+	return raw
 }
 
 func (f *fields) fail(name, want string) {
@@ -56,8 +94,8 @@ func (f *fields) fail(name, want string) {
 // name reads a string, or a whole number as its digits: many databases count
 // their users.
 func (f *fields) name(field string) (s string) {
-	raw, ok := f.get(field)
-	if !ok || json.Unmarshal(raw, &s) == nil {
+	raw := f.get(field)
+	if raw == nil || json.Unmarshal(raw, &s) == nil {
 		return s
 	}
 	if strings.Trim(string(raw), "0123456789") != "" {
@@ -68,8 +106,8 @@ func (f *fields) name(field string) (s string) {
 
 // list reads a string with spaces between its words, or an array of strings.
 func (f *fields) list(field string) []string {
-	raw, ok := f.get(field)
-	if !ok {
+	raw := f.get(field)
+	if raw == nil {
 		return nil
 	}
 	var s string
@@ -94,8 +132,8 @@ func (f *fields) list(field string) []string {
 
 // time reads a NumericDate, or a string by RFC 3339.
 func (f *fields) time(field string) time.Time {
-	raw, ok := f.get(field)
-	if !ok {
+	raw := f.get(field)
+	if raw == nil {
 		return time.Time{}
 	}
 	at, err := parseTime(raw)

@@ -130,7 +130,9 @@ func TestI2Answers(t *testing.T) {
 }
 
 func TestIdentity(t *testing.T) {
-	names := httpcheck.Config{Subject: "id", Expiry: "valid_until", SessionID: "login", Scopes: "roles"}
+	names := httpcheck.Config{
+		Subject: "id", Expiry: "valid_until", IssuedAt: "since", SessionID: "login", TokenID: "key", ClientID: "app", Scopes: "roles",
+	}
 	for _, tt := range []struct {
 		name    string
 		config  httpcheck.Config
@@ -141,13 +143,20 @@ func TestIdentity(t *testing.T) {
 		{
 			"default names",
 			httpcheck.Config{},
-			`{"sub":"u1","exp":1800000000,"sid":"s1","scope":"a  b"}`,
-			portcullis.Identity{Subject: "u1", SessionID: "s1", Scopes: []string{"a", "b"}, ExpiresAt: time.Unix(1800000000, 0)},
+			`{"sub":"u1","exp":1800000000,"iat":1700000000.5,"sid":"s1","jti":"t1","client_id":"c1","scope":"a  b"}`,
+			portcullis.Identity{
+				Subject: "u1", SessionID: "s1", TokenID: "t1", ClientID: "c1", Scopes: []string{"a", "b"},
+				IssuedAt: time.Unix(1700000000, 5e8), ExpiresAt: time.Unix(1800000000, 0),
+			},
 			"",
 		},
 		{
-			"other names", names, `{"id":17,"valid_until":"2027-01-15T09:00:00+01:00","login":4,"roles":["a b","c"],"sub":"x","exp":[]}`,
-			portcullis.Identity{Subject: "17", SessionID: "4", Scopes: []string{"a b", "c"}, ExpiresAt: time.Unix(1800000000, 0)},
+			"other names", names, `{"id":17,"valid_until":"2027-01-15T09:00:00+01:00","since":1700000000,
+				"login":4,"key":5,"app":"web","roles":["a b","c"],"sub":"x","exp":[],"iat":[],"jti":[],"client_id":[]}`,
+			portcullis.Identity{
+				Subject: "17", SessionID: "4", TokenID: "5", ClientID: "web", Scopes: []string{"a b", "c"},
+				IssuedAt: time.Unix(1700000000, 0), ExpiresAt: time.Unix(1800000000, 0),
+			},
 			"",
 		},
 		{"issuer", httpcheck.Config{Issuer: "home"}, `{"sub":"u1","iss":"elsewhere"}`, portcullis.Identity{Issuer: "home", Subject: "u1"}, ""},
@@ -163,6 +172,9 @@ func TestIdentity(t *testing.T) {
 		{"subject object", httpcheck.Config{}, `{"sub":{"id":1}}`, portcullis.Identity{}, `"sub" is not`},
 		{"subject twice", httpcheck.Config{}, `{"sub":"u1","sub":"u2"}`, portcullis.Identity{}, `duplicate`},
 		{"session array", httpcheck.Config{}, `{"sub":"u1","sid":[]}`, portcullis.Identity{}, `"sid" is not`},
+		{"token id false", httpcheck.Config{}, `{"sub":"u1","jti":false}`, portcullis.Identity{}, `"jti" is not`},
+		{"client object", httpcheck.Config{}, `{"sub":"u1","client_id":{}}`, portcullis.Identity{}, `"client_id" is not`},
+		{"issued tomorrow", httpcheck.Config{}, `{"sub":"u1","iat":"tomorrow"}`, portcullis.Identity{}, `"iat" is not`},
 		{"scopes with null", httpcheck.Config{}, `{"sub":"u1","scope":["a",null]}`, portcullis.Identity{}, `"scope" is not`},
 		{"scopes with number", httpcheck.Config{}, `{"sub":"u1","scope":["a",1]}`, portcullis.Identity{}, `"scope" is not`},
 		{"expiry as text", httpcheck.Config{}, `{"sub":"u1","exp":"tomorrow"}`, portcullis.Identity{}, `"exp" is not`},
@@ -192,46 +204,6 @@ func TestIdentity(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestHowTheTokenIsPassed(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		config httpcheck.Config
-		method string
-		header string
-		want   []string
-	}{
-		{"bearer", httpcheck.Config{}, "GET", "Authorization", []string{"Bearer " + token}},
-		{"POST", httpcheck.Config{Method: "POST"}, "POST", "Authorization", []string{"Bearer " + token}},
-		{"header", httpcheck.Config{Header: "x-session"}, "GET", "X-Session", []string{token}},
-		{"bare Authorization", httpcheck.Config{Header: "Authorization"}, "GET", "Authorization", []string{token}},
-		{"cookie", httpcheck.Config{Cookie: "__Host-session"}, "GET", "Cookie", []string{"__Host-session=" + token}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := verify(t, tt.config, func(w http.ResponseWriter, r *http.Request) {
-				if r.Method != tt.method || r.URL.String() != "/me?key=S3CR3T" || r.ContentLength != 0 {
-					t.Errorf("%s %s with %d bytes", r.Method, r.URL, r.ContentLength)
-				}
-				if diff := cmp.Diff(tt.want, r.Header[tt.header]); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", tt.header, diff)
-				}
-				if n := strings.Count(dump(r.Header), token); n != 1 {
-					t.Errorf("the token is sent %d times", n)
-				}
-				answer(`{"sub":"u1"}`)(w, r)
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-func dump(h http.Header) string {
-	var b strings.Builder
-	_ = h.Write(&b)
-	return b.String()
 }
 
 // J5: what can't be a token isn't asked about; in a cookie it would be cut or
@@ -275,31 +247,5 @@ func TestCallerGivesUp(t *testing.T) {
 	checkError(t, err, portcullis.ErrUnavailable)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want context.Canceled in it", err)
-	}
-}
-
-func TestI2New(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		config  httpcheck.Config
-		wantErr string
-	}{
-		{"https", httpcheck.Config{URL: "https://app.example.com/me"}, ""},
-		{"loopback", httpcheck.Config{URL: "http://localhost:3000/me"}, ""},
-		{"plain", httpcheck.Config{URL: "http://app/me"}, "InsecurePlainHTTP"},
-		{"plain, permitted", httpcheck.Config{URL: "http://app/me", InsecurePlainHTTP: true}, ""},
-		{"no URL", httpcheck.Config{}, "URL is missing"},
-		{"PUT", httpcheck.Config{URL: "https://a/", Method: "PUT"}, "Method"},
-		{"get", httpcheck.Config{URL: "https://a/", Method: "get"}, "Method"},
-		{"two ways", httpcheck.Config{URL: "https://a/", Header: "X-Token", Cookie: "t"}, "not both"},
-		{"no header name", httpcheck.Config{URL: "https://a/", Header: "X Token"}, "Header"},
-		{"our header", httpcheck.Config{URL: "https://a/", Header: "host"}, "Header"},
-		{"no cookie name", httpcheck.Config{URL: "https://a/", Cookie: "a=b; c"}, "Cookie"},
-		{"negative timeout", httpcheck.Config{URL: "https://a/", Timeout: -1}, "Timeout"},
-	} {
-		_, err := httpcheck.New(tt.config)
-		if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
-			t.Errorf("%s: err = %v, want %q", tt.name, err, tt.wantErr)
-		}
 	}
 }

@@ -38,7 +38,7 @@ export async function ask() {
 }
 
 export function scopes(info) {
-  const s = info?.scope ?? info?.scopes ?? info?.scp ?? [];
+  const s = info?.scope ?? info?.scopes ?? info?.scp ?? info?.roles ?? [];
   return Array.isArray(s) ? s.map(String) : String(s).split(' ').filter(Boolean);
 }
 
@@ -52,10 +52,10 @@ export function show(me) {
   $('me-name').textContent = info.name || me.name || me.subject;
   $('me-email').textContent = me.email || info.email || '';
   $('me-subject').textContent = me.subject;
-  $('me-session').textContent = info.sid || 'none told';
+  $('me-session').textContent = info.sid || info.login || 'none told';
   chips($('me-groups'), me.groups?.length ? me.groups : (info.groups ?? []), '');
   chips($('me-scopes'), scopes(info), 'chat');
-  ends = Number.isFinite(info.exp) ? info.exp * 1000 : null;
+  ends = Number.isFinite(info.exp) ? info.exp * 1000 : Date.parse(info.valid_until) || null;
   skew = Number.isFinite(me.now) ? me.now - Date.now() : 0;
   tick();
 }

@@ -1,0 +1,166 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// oidcProvider is npm oidc-provider, in a process of its own.
+type oidcProvider struct{ issuer string }
+
+// startOIDCProvider starts oidc-provider/server.js; the test's end ends it.
+func startOIDCProvider(t *testing.T) *oidcProvider {
+	t.Helper()
+	dir, err := filepath.Abs("oidc-provider")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", "oidc-provider")); err != nil {
+		t.Fatalf("this test needs the packages of interop/oidc-provider: %v; run make setup", err)
+	}
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		_, _ = io.WriteString(w, clientKeySet())
+	}))
+	t.Cleanup(keys.Close)
+
+	// The test's own context is done before its Cleanup: node would be killed.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*patience)
+	node := exec.CommandContext(ctx, "node", "server.js")
+	var log syncBuffer
+	node.Dir, node.Stderr = dir, &log
+	node.Env = append(os.Environ(), "JWKS_URI="+keys.URL, "GATEWAY_SECRET="+gatewaySecret)
+	stdin, err := node.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := node.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Start(); err != nil {
+		t.Fatalf("this test needs Node: %v; run make setup", err)
+	}
+	var ready struct{ Issuer string }
+	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
+		t.Errorf("oidc-provider did not start: %v", err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		_, _ = io.Copy(io.Discard, stdout)
+		if err := node.Wait(); err != nil {
+			t.Errorf("node: %v\n%s", err, &log)
+		}
+		cancel()
+	})
+	if ready.Issuer == "" {
+		t.FailNow()
+	}
+	return &oidcProvider{issuer: ready.Issuer}
+}
+
+// minting says what token is wanted.
+type minting struct {
+	Client   string `json:"client"` // "": app
+	User     string `json:"user"`   // "": u1
+	Scope    string `json:"scope"`  // "": openid profile chat
+	Lifetime int    `json:"lifetime"`
+	Audience string `json:"audience,omitempty"` // a resource (RFC 8707); "": none, as for userinfo
+	Alg      string `json:"alg,omitempty"`      // "": opaque
+}
+
+// mint returns a new token. Its jti, of an opaque one, is the token.
+func (p *oidcProvider) mint(t testing.TB, m minting) (token, jti string) {
+	t.Helper()
+	for field, value := range map[*string]string{&m.Client: "app", &m.User: "u1", &m.Scope: "openid profile chat"} {
+		if *field == "" {
+			*field = value
+		}
+	}
+	if m.Lifetime == 0 {
+		m.Lifetime = 600
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made struct{ Token, JTI string }
+	body := post(t, p.issuer+"/test/mint", "application/json", bytes.NewReader(raw), nil)
+	if err := json.Unmarshal(body, &made); err != nil || made.Token == "" {
+		t.Fatalf("no token: %v", err)
+	}
+	return said.secret("a token of oidc-provider", made.Token), made.JTI
+}
+
+// revoke gives a token back (RFC 7009).
+func (p *oidcProvider) revoke(t testing.TB, token string) {
+	t.Helper()
+	post(t, p.issuer+"/token/revocation", "application/x-www-form-urlencoded",
+		strings.NewReader(url.Values{"token": {token}}.Encode()), url.UserPassword("gateway", gatewaySecret))
+}
+
+// post wants 200, and returns the body.
+func post(t testing.TB, target, media string, body io.Reader, as *url.Userinfo) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", media)
+	r.Close = true
+	if as != nil {
+		password, _ := as.Password()
+		r.SetBasicAuth(as.Username(), password)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("POST: %s, %v\n%s", resp.Status, err, answer)
+	}
+	return answer
+}
+
+// eventually waits for what others are about to do.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("%s: never", what)
+		}
+	}
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

@@ -1,0 +1,166 @@
+package cached
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A call is one question to the token system, on behalf of everybody who has
+// that token (I4). There is never a second one for it at the same time: a call
+// that everybody has left stays until it is over, lest its answer overtake that
+// of the next one.
+type call struct {
+	waiting int  // callers; guarded by Verifier.mu
+	left    bool // by all of them, and so cancelled; guarded by Verifier.mu
+	cancel  context.CancelFunc
+
+	done   chan struct{} // closed when answer is final
+	answer *verdict
+}
+
+// ask returns the token system's answer about the token, waiting for a call
+// that is being made, or making one.
+func (v *Verifier) ask(ctx context.Context, k key, token string) *verdict {
+	for {
+		c, known := v.join(ctx, k, token)
+		if known != nil {
+			return known
+		}
+		select {
+		case <-c.done:
+			if !c.left {
+				return c.answer
+			}
+			// It was others', who had all gone when we came.
+		case <-ctx.Done():
+			v.leave(c)
+			return unavailable(fmt.Errorf("gave up waiting for the token system: %w", ctx.Err()))
+		}
+	}
+}
+
+// join counts the caller in; there is no call where the answer is known.
+func (v *Verifier) join(ctx context.Context, k key, token string) (*call, *verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c, ok := v.calls[k]; ok {
+		c.waiting++
+		if !c.left {
+			v.count.coalesced.Add(1)
+		}
+		return c, nil
+	}
+	now := time.Now()
+	if known := v.recall(k, now); known != nil { // a call has ended since we looked
+		return nil, known
+	}
+	switch {
+	case v.closed.Load():
+		return nil, &verdict{err: errClosed}
+	case v.circuit.refuses(now):
+		return nil, circuitOpen
+	case ctx.Err() != nil:
+		return nil, unavailable(ctx.Err())
+	}
+	c := &call{waiting: 1, done: make(chan struct{}), answer: panicked}
+	ctx, c.cancel = v.detach(ctx)
+	v.calls[k] = c
+	v.running.Add(1)
+	go v.run(ctx, c, k, token) // ends when the wrapped Verifier returns
+	return c, nil
+}
+
+// detach returns a context with the values of ctx that is done after Timeout,
+// or when the Verifier is closed, but not with ctx.
+func (v *Verifier) detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.config.Timeout)
+	stop := context.AfterFunc(v.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// leave counts a caller out. The last one ends the call.
+func (v *Verifier) leave(c *call) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c.waiting--
+	if c.waiting == 0 {
+		c.left = true
+		c.cancel()
+	}
+}
+
+// run makes the call. The answer is remembered before the call is over:
+// whoever doesn't find the one finds the other.
+func (v *Verifier) run(ctx context.Context, c *call, k key, token string) {
+	defer v.running.Done()
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.calls, k)
+		c.cancel()
+		close(c.done)
+	}()
+	c.answer = v.question(ctx, token, false)
+	v.remember(k, c.answer)
+}
+
+// question asks the wrapped Verifier, when there is a slot, if the circuit is
+// closed, or anyway.
+func (v *Verifier) question(ctx context.Context, token string, anyway bool) (answer *verdict) {
+	select {
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	case <-ctx.Done():
+		return unavailable(fmt.Errorf("all calls to the token system are in use: %w", ctx.Err()))
+	}
+	if err := ctx.Err(); err != nil {
+		return unavailable(err)
+	}
+	turn, ok := v.circuit.enter(time.Now())
+	if !ok && !anyway {
+		return circuitOpen
+	}
+	v.count.calls.Add(1)
+	answer = panicked // unless Verify returns: it may panic, or end the goroutine
+	defer func() {
+		_ = recover()
+		switch {
+		case !answer.unknown():
+			v.circuit.answered()
+			v.outage.answered()
+		case errors.Is(ctx.Err(), context.Canceled): // by us, so this says nothing about the token system
+			v.circuit.abandoned(turn)
+		default:
+			v.count.errors.Add(1)
+			v.circuit.failed(turn, time.Now())
+			v.outage.failed()
+		}
+	}()
+	asked := time.Now()
+	id, err := v.config.Verifier.Verify(ctx, token)
+	return v.config.judge(id, err, asked)
+}
+
+// probe asks about a token that cannot exist, so that a no is an answer like
+// any other.
+func (v *Verifier) probe() {
+	v.mu.Lock()
+	if v.closed.Load() {
+		v.mu.Unlock()
+		return
+	}
+	v.running.Add(1)
+	v.mu.Unlock()
+	defer v.running.Done()
+	ctx, cancel := v.detach(context.Background())
+	defer cancel()
+	v.question(ctx, rand.Text(), true)
+}
+
+var (
+	panicked    = unavailable(errors.New("the Verifier panicked"))
+	circuitOpen = unavailable(errors.New("the token system has failed repeatedly, and is left alone for a moment"))
+)

@@ -1,0 +1,74 @@
+package cached
+
+import (
+	"sync"
+	"time"
+)
+
+// An outage notices that there has been no definite answer for a while, though
+// some were asked for. The zero value notices nothing.
+type outage struct {
+	every time.Duration // 0: notices nothing
+	ask   func()        // asks a question; a definite answer calls answered
+	tell  func()
+
+	mu    sync.Mutex // guards what follows
+	since time.Time  // of the first failure after the last answer; zero: none
+	timer *time.Timer
+}
+
+// failed tells of a call that could not tell.
+func (o *outage) failed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.every > 0 && o.since.IsZero() {
+		since := time.Now()
+		o.since = since
+		o.timer = time.AfterFunc(o.every, func() { o.due(since) })
+	}
+}
+
+// answered tells of a definite answer.
+func (o *outage) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.end()
+}
+
+// close notices nothing from now on.
+func (o *outage) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.every = 0
+	o.end()
+}
+
+func (o *outage) end() {
+	if !o.since.IsZero() {
+		o.since = time.Time{}
+		o.timer.Stop()
+	}
+}
+
+// due is what the timer of the outage since then does, in a goroutine of its own.
+func (o *outage) due(since time.Time) {
+	if !o.lasts(since) {
+		return
+	}
+	o.ask() // it may be over, and nobody has asked since
+	if !o.lasts(since) {
+		return
+	}
+	o.tell()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since.Equal(since) {
+		o.timer.Reset(o.every)
+	}
+}
+
+func (o *outage) lasts(since time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.since.Equal(since)
+}
