@@ -43,6 +43,9 @@ func TestConnectionIsKept(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer good")
 			resp, err := c.Do(r)
 			if err != nil {
+				if http2 && tt.path == "/begun" { // the reset overtook the head: that tells the client too
+					continue
+				}
 				t.Fatal(err)
 			}
 			_, err = io.Copy(io.Discard, resp.Body)

@@ -136,7 +136,7 @@ func (k *checker) jwt(j *JWT, key string) {
 	k.transport(key+".jwks_url", j.JWKSURL, key, j.InsecurePlainHTTP)
 	for i, typ := range j.Types {
 		switch strings.ToLower(typ) {
-		case "logout+jwt", "secevent+jwt", "id_token":
+		case "logout+jwt", "secevent+jwt", "dpop+jwt", "token-introspection+jwt", "id_token":
 			k.fail(key+".types", "has "+typ+", which is no access token", "remove it")
 		case "none":
 			j.Types[i] = ""

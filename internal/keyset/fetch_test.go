@@ -50,6 +50,21 @@ func TestJ3Cooldown(t *testing.T) {
 	})
 }
 
+// J3: a token without name of a key causes no fetch, and a key without name is
+// not one of any name.
+func TestJ3Nameless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := &issuer{body: set(t, jwk(t, edPublic, nil), jwk(t, edPublic, object{"kid": "k"}))}
+		s := newSet(t, keyset.Config{URL: "https://id/", Client: &http.Client{Transport: i}})
+		wantLook(t, s, "", "none") // two would fit
+		time.Sleep(10 * time.Minute)
+		wantLook(t, s, "", "none")
+		i.wantCalls(t, 1)
+		wantLook(t, s, "k", "found")
+		wantLook(t, s, "other", "none")
+	})
+}
+
 // J3: one fetch at a time, for all who wait; one that gives up doesn't end it
 // for the others.
 func TestJ3SingleFlight(t *testing.T) {

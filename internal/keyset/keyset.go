@@ -89,7 +89,7 @@ const retryAfter = 5 * time.Second
 // their timeout.
 type Set struct {
 	config Config
-	plain  bool // whether the key set may come by http
+	plain  bool           // whether the key set may come by http
 	asker  *askhttp.Asker // nil: the keys are local
 
 	mu       sync.Mutex // guards what follows; local keys never change
@@ -192,11 +192,11 @@ func (s *Set) Keys(ctx context.Context, kid, alg string) ([]crypto.PublicKey, er
 // been withdrawn. Only where fetching them has failed, they are good for
 // longer. s.mu is held.
 func (s *Set) usable() bool {
-	stale := min(s.lifetime, s.config.MaxStale)
+	stale := s.lifetime
 	if s.err != nil {
 		stale = s.config.MaxStale
 	}
-	return !s.fetched.IsZero() && time.Since(s.fetched) < s.lifetime+stale
+	return time.Since(s.fetched) < s.lifetime+stale
 }
 
 // due reports whether a caller that asked at that time, and found its key or
@@ -206,11 +206,11 @@ func (s *Set) due(usable, found bool, kid string, asked time.Time) bool {
 	since := time.Since(s.tried)
 	switch {
 	case s.inFlight != nil: // joining costs nothing
-		return !found
+		return true
 	case !s.tried.Before(asked): // this caller has waited for one already
 		return false
 	case !usable:
-		return s.err == nil || since >= min(retryAfter, s.config.Cooldown)
+		return since >= min(retryAfter, s.config.Cooldown)
 	case time.Since(s.fetched) > s.lifetime:
 		return since >= s.config.Cooldown
 	}
@@ -231,7 +231,7 @@ func (s *Set) start() chan struct{} {
 			defer s.mu.Unlock()
 			s.inFlight, s.tried, s.err = nil, time.Now(), err
 			if err == nil { // else the old keys stay
-				s.keys, s.fetched, s.lifetime = keys, began, lifetime
+				s.keys, s.fetched, s.lifetime = keys, began, time.Since(began)+lifetime
 			}
 			close(done)
 		}()

@@ -18,6 +18,7 @@ import (
 	"maps"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,13 +66,13 @@ func private(alg string) crypto.Signer {
 	return rsaKey
 }
 
-func public() []byte {
+var public = sync.OnceValue(func() []byte {
 	keys := []object{jwk(edPublic, object{"kid": "enc", "use": "enc"}), jwk(edPublic, object{"kid": "ops", "key_ops": []string{"sign"}})}
 	for _, alg := range everything {
 		keys = append(keys, jwk(private(alg).Public(), object{"kid": alg, "alg": alg, "use": "sig"}))
 	}
 	return marshal(object{"keys": keys})
-}
+})
 
 func jwk(key crypto.PublicKey, more object) (m object) {
 	if err := json.Unmarshal(marshal(jose.JSONWebKey{Key: key}), &m); err != nil {
@@ -304,6 +305,7 @@ func TestJ1SignatureForm(t *testing.T) {
 		"one byte less":    raw[:63],
 		"one byte more":    append(raw[:64:64], 0),
 		"33 bytes each":    append(long(r), long(s)...),
+		"33 bytes of s":    append(raw[:32:32], long(s)...),
 		"DER":              der,
 		"s out of range":   append(raw[:32:32], p256.Params().N.FillBytes(make([]byte, 32))...),
 		"of other numbers": append(raw[32:64:64], raw[:32]...),
@@ -323,6 +325,19 @@ func TestJ1SignatureForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, v, input+"."+encode(salty), "signature")
+}
+
+// J1: no algorithm works with a key of another type, even if the set gave it.
+func TestJ1KeyTypes(t *testing.T) {
+	for _, own := range everything {
+		for _, claimed := range everything {
+			input := []byte("x")
+			want := own == claimed
+			if got := jwt.Verified(claimed, private(own).Public(), input, signature(own, input, private(own))); got != want {
+				t.Errorf("%s signature as %s: %v", own, claimed, got)
+			}
+		}
+	}
 }
 
 func digest(s string) []byte {

@@ -68,8 +68,9 @@ func wantClass(t *testing.T, v *jwt.Verifier, token string, want error) {
 	}
 }
 
+// forgery is a token whose signature is nobody's, which costs nothing to make.
 func forgery(kid string) string {
-	return sign(header(object{"kid": kid}), claims(nil), forger)
+	return encode(header(object{"kid": kid})) + "." + encode(claims(nil)) + "." + strings.Repeat("A", 86)
 }
 
 // J3: 1,000 forged tokens with as many names of keys are refused for good, at
@@ -87,13 +88,12 @@ func TestJ3ForgedKeyNames(t *testing.T) {
 			}
 			all.Wait()
 		}
-		for want := range int64(3) {
+		for want := range int64(2) {
 			storm()
 			if got := k.calls.Load(); got != want+1 {
 				t.Errorf("%d fetches, want %d", got, want+1)
 			}
 			time.Sleep(30 * time.Second)
-			storm()
 			for i := range 100 {
 				wantClass(t, v, forgery(fmt.Sprint("again", i)), portcullis.ErrInvalid)
 			}

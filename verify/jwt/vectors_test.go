@@ -183,6 +183,7 @@ func assertions() []vector {
 		{"J2 iss wrong", object{"iss": "https://evil.example.com"}, "iss"},
 		{"J2 iss with a slash", object{"iss": issuer + "/"}, "iss"},
 		{"J2 iss in capitals", object{"iss": strings.ToUpper(issuer)}, "iss"},
+		{"J2 iss escaped", object{"iss": json.RawMessage(`"https:\/\/id.example.com"`)}, ""},
 		{"J2 iss an array", object{"iss": []string{issuer}}, "iss"},
 		{"J4 ISS", object{"iss": gone, "ISS": issuer}, "iss"},
 		{"J4 Iss beside", object{"Iss": "https://evil.example.com"}, ""},
