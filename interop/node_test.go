@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,57 +19,64 @@ import (
 )
 
 // oidcProvider is npm oidc-provider, in a process of its own.
-type oidcProvider struct{ issuer string }
+type oidcProvider struct {
+	issuer string
+	stop   func() error
+}
 
-// startOIDCProvider starts oidc-provider/server.js; the test's end ends it.
-func startOIDCProvider(t *testing.T) *oidcProvider {
+// theOIDCProvider is started by the first test that needs it, for all of them,
+// and stopped by TestMain.
+var theOIDCProvider struct {
+	once sync.Once
+	*oidcProvider
+	err error
+}
+
+func getOIDCProvider(t *testing.T) *oidcProvider {
 	t.Helper()
-	dir, err := filepath.Abs("oidc-provider")
-	if err != nil {
-		t.Fatal(err)
+	p := &theOIDCProvider
+	p.once.Do(func() { p.oidcProvider, p.err = startOIDCProvider() })
+	if p.err != nil {
+		t.Fatalf("this test needs Node and the packages of interop/oidc-provider; run make setup: %v", p.err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "oidc-provider")); err != nil {
-		t.Fatalf("this test needs the packages of interop/oidc-provider: %v; run make setup", err)
-	}
+	return p.oidcProvider
+}
+
+func startOIDCProvider() (*oidcProvider, error) {
 	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = io.WriteString(w, clientKeySet())
 	}))
-	t.Cleanup(keys.Close)
-
-	// The test's own context is done before its Cleanup: node would be killed.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*patience)
+	ctx, cancel := context.WithCancel(context.Background())
 	node := exec.CommandContext(ctx, "node", "server.js")
-	var log syncBuffer
-	node.Dir, node.Stderr = dir, &log
+	var log bytes.Buffer
+	node.Dir, node.Stderr = "oidc-provider", &log
 	node.Env = append(os.Environ(), "JWKS_URI="+keys.URL, "GATEWAY_SECRET="+gatewaySecret)
-	stdin, err := node.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
+	stdin, err1 := node.StdinPipe()
+	stdout, err2 := node.StdoutPipe()
+	if err := errors.Join(err1, err2, node.Start()); err != nil {
+		cancel()
+		keys.Close()
+		return nil, err
 	}
-	stdout, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Start(); err != nil {
-		t.Fatalf("this test needs Node: %v; run make setup", err)
+	stop := func() error {
+		_ = stdin.Close()
+		hurry := time.AfterFunc(patience, cancel)
+		defer hurry.Stop()
+		_, _ = io.Copy(io.Discard, stdout)
+		err := node.Wait()
+		cancel()
+		keys.Close()
+		if err != nil {
+			return fmt.Errorf("node: %w\n%s", err, &log)
+		}
+		return nil
 	}
 	var ready struct{ Issuer string }
 	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
-		t.Errorf("oidc-provider did not start: %v", err)
+		return nil, errors.Join(err, stop())
 	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_, _ = io.Copy(io.Discard, stdout)
-		if err := node.Wait(); err != nil {
-			t.Errorf("node: %v\n%s", err, &log)
-		}
-		cancel()
-	})
-	if ready.Issuer == "" {
-		t.FailNow()
-	}
-	return &oidcProvider{issuer: ready.Issuer}
+	return &oidcProvider{ready.Issuer, stop}, nil
 }
 
 // minting says what token is wanted.
@@ -146,21 +154,4 @@ func eventually(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("%s: never", what)
 		}
 	}
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/verify/introspect"
 	"github.com/portcullis-auth/portcullis/verify/jwt"
@@ -17,7 +19,7 @@ const resource = "https://api.example.com"
 // I1, I2: npm oidc-provider by introspection, in every way to authenticate that
 // it offers.
 func TestI1I2OIDCProviderIntrospection(t *testing.T) {
-	p := startOIDCProvider(t)
+	p := getOIDCProvider(t)
 	endpoint := p.issuer + "/token/introspection"
 	for name, c := range map[string]introspect.Config{
 		"basic":                        {URL: endpoint, ClientSecret: gatewaySecret},
@@ -97,7 +99,7 @@ func TestI1I2OIDCProviderIntrospection(t *testing.T) {
 
 // J1, J2, J3: npm oidc-provider's signed access tokens (RFC 9068), by its keys.
 func TestJ1J2OIDCProviderJWT(t *testing.T) {
-	p := startOIDCProvider(t)
+	p := getOIDCProvider(t)
 	v := newJWT(t, jwt.Config{Issuer: p.issuer, Audience: []string{"https://else.example.com", resource}})
 	for _, alg := range []string{"RS256", "ES256"} {
 		t.Run(alg, func(t *testing.T) {
@@ -138,11 +140,13 @@ func TestJ1J2OIDCProviderJWT(t *testing.T) {
 	})
 
 	t.Run("another issuer's keys", func(t *testing.T) {
-		token, _ := p.mint(t, minting{Audience: resource, Alg: "RS256"})
-		q := startOIDCProvider(t)
-		verify(t, newJWT(t, jwt.Config{Issuer: q.issuer, Audience: []string{resource}}), token, portcullis.ErrInvalid)
+		token, _ := p.mint(t, minting{Audience: resource, Alg: "ES256"})
+		i := startZitadel(t)
+		verify(t, newJWT(t, jwt.Config{Issuer: i.URL(), Audience: []string{resource}}), token, portcullis.ErrInvalid)
+		verify(t, newJWT(t, jwt.Config{Issuer: p.issuer, JWKSURL: i.URL() + "/keys", Audience: []string{resource}}), token, portcullis.ErrInvalid)
 		// Not even where the name of the key fits.
-		verify(t, newJWT(t, jwt.Config{Issuer: p.issuer, JWKSURL: q.issuer + "/jwks", Audience: []string{resource}}), token, portcullis.ErrInvalid)
+		forged := keySet(jose.JSONWebKey{Key: issuerKey().Public(), KeyID: "key-ES256", Algorithm: "ES256", Use: "sig"})
+		verify(t, newJWT(t, jwt.Config{Issuer: p.issuer, Keys: []byte(forged), Audience: []string{resource}}), token, portcullis.ErrInvalid)
 	})
 
 	t.Run("opaque", func(t *testing.T) {

@@ -20,7 +20,7 @@ func wantName(t testing.TB, id *portcullis.Identity, want string) {
 
 // The user's name, which the token doesn't say, from npm oidc-provider.
 func TestI2OIDCProviderUserinfo(t *testing.T) {
-	p := startOIDCProvider(t)
+	p := getOIDCProvider(t)
 	tokens := newIntrospect(t, introspect.Config{Issuer: p.issuer, ClientSecret: gatewaySecret})
 	v := newUserinfo(t, userinfo.Config{Verifier: tokens, URL: p.issuer + "/me"})
 	token, _ := p.mint(t, minting{User: "u1"})

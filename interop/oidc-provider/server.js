@@ -9,7 +9,8 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 
-URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null) // Node 20 has none
+// oidc-provider takes it for granted, and Node 20 has none.
+URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null)
 const { default: Provider } = await import('oidc-provider')
 
 const { JWKS_URI, GATEWAY_SECRET } = process.env
