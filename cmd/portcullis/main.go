@@ -14,6 +14,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	muzzle(os.Stderr)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(exit(ctx, os.Args, system{os.Stdin, os.Stdout, os.Stderr, os.LookupEnv}))
 }
