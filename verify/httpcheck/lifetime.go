@@ -43,9 +43,7 @@ func freshness(answer *askhttp.Answer, asked time.Time) (time.Duration, bool) {
 	}
 	var lifetime time.Duration
 	if maxAge, ok := directives["max-age"]; ok { // section 5.3: Expires is ignored then
-		if lifetime, ok = parseSeconds(maxAge); !ok {
-			return 0, true
-		}
+		lifetime, _ = parseSeconds(maxAge) // 0 for nonsense
 	} else if expires := answer.Header("Expires"); expires != "" {
 		// Section 5.3: what is no date, "0" above all, is in the past. So is
 		// what exists twice, being no date when joined.

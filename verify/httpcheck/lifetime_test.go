@@ -38,7 +38,7 @@ func TestI3CacheHeaders(t *testing.T) {
 		{"no argument", http.Header{"Cache-Control": {"max-age"}}, 0},
 		{"empty argument", http.Header{"Cache-Control": {"max-age="}}, 0},
 		{"quoted", http.Header{"Cache-Control": {`max-age="60"`}}, 0},
-		{"hidden in quotes", http.Header{"Cache-Control": {`x="a, max-age=60, b"`}}, 0},
+		{"hidden in quotes", http.Header{"Cache-Control": {`x="a, max-age=60, b=c"`}}, 0},
 		{"space before =", http.Header{"Cache-Control": {"max-age =60"}}, 0},
 		{"other separators", http.Header{"Cache-Control": {"max-age=60; private"}}, 0},
 		{"largest", http.Header{"Cache-Control": {"max-age=2147483648"}}, longest},
@@ -84,6 +84,9 @@ func TestI3CacheHeaders(t *testing.T) {
 				}
 			case until.Before(before.Add(lifetime)) || until.After(after.Add(lifetime)):
 				t.Errorf("ReuseUntil %v, want it %v after %v to %v", until, lifetime, before, after)
+			}
+			if got.ReuseUntil != got.ReuseUntil.Round(0) { // by the wall clock only
+				t.Errorf("ReuseUntil %v", got.ReuseUntil)
 			}
 			if want := tt.want > 0; got.ExpiresAt.IsZero() == want || want && !got.ExpiresAt.Equal(got.ReuseUntil) {
 				t.Errorf("ExpiresAt %v beside ReuseUntil %v", got.ExpiresAt, got.ReuseUntil)

@@ -39,7 +39,7 @@ var errShape = errors.New("not where it should be")
 func (p pointer) find(members map[string]json.RawMessage) (json.RawMessage, error) {
 	raw := members[p[0]]
 	for _, name := range p[1:] {
-		if raw == nil || string(raw) == "null" {
+		if raw == nil {
 			return nil, nil
 		}
 		var (
@@ -47,7 +47,7 @@ func (p pointer) find(members map[string]json.RawMessage) (json.RawMessage, erro
 			array  []json.RawMessage
 		)
 		switch {
-		case json.Unmarshal(raw, &object) == nil:
+		case json.Unmarshal(raw, &object) == nil: // or null, in which there is nothing
 			raw = object[name]
 		case json.Unmarshal(raw, &array) == nil:
 			raw = nil

@@ -43,7 +43,7 @@ func TestI3Age(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &counter{}
 			v := newVerifier(t, userinfo.Config{MaxAge: maxAge, Client: &http.Client{Transport: c}})
-				age := maxAge
+			age := maxAge
 			if age == 0 {
 				age = time.Minute
 			}
@@ -135,26 +135,33 @@ func TestI3Key(t *testing.T) {
 	}
 }
 
-// L1, I3: memory is bounded, whatever is in the answers.
+// L1, I3: memory is bounded, whatever is in the answers, and given back.
 func TestI3Bound(t *testing.T) {
-	const maxBytes, size = 64 << 10, 8 << 10
-	for name, body := range map[string]string{
-		"long value":   `{"x":"` + strings.Repeat("x", size) + `"}`,
-		"many members": `{"x":0` + manyMembers(size/12) + `}`,
+	const maxBytes = 64 << 10
+	for _, tt := range []struct {
+		name, body   string
+		users, least int // bytes that an answer takes
+	}{
+		{"long value", `{"x":"` + strings.Repeat("x", 8<<10) + `"}`, 50, 8 << 10},
+		{"many members", `{"x":0` + manyMembers(100) + `}`, 50, 100 * 64},
+		{"nothing", `{}`, 500, 256},
 	} {
 		var users atomic.Int64
 		v := newVerifier(t, userinfo.Config{
-			URL: service, MaxBytes: maxBytes, Client: answer(body).client(),
+			URL: service, MaxBytes: maxBytes, Client: answer(tt.body).client(),
 			Verifier: portcullis.VerifierFunc(func(context.Context, string) (*portcullis.Identity, error) {
 				return &portcullis.Identity{Subject: fmt.Sprint(users.Add(1))}, nil
 			}),
 		})
-		for range 50 {
+		for range tt.users {
 			_, err := verify(t, v)
 			checkError(t, err, nil)
 		}
-		if n := v.Known(); n == 0 || n > maxBytes/size {
-			t.Errorf("%s: %d answers of %d bytes in %d", name, n, size, maxBytes)
+		if n := v.Known(); n == 0 || n > maxBytes/tt.least {
+			t.Errorf("%s: %d answers of %d bytes in %d", tt.name, n, tt.least, maxBytes)
+		}
+		if err := v.Close(); err != nil || v.Known() != 0 {
+			t.Errorf("%s: %d answers after Close, %v", tt.name, v.Known(), err)
 		}
 	}
 }
@@ -173,7 +180,7 @@ func TestI4OneCall(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := &counter{takes: time.Second}
 			v := newVerifier(t, userinfo.Config{URL: address, Client: &http.Client{Transport: c}})
-				var wg sync.WaitGroup
+			var wg sync.WaitGroup
 			for i := range 1000 {
 				wg.Go(func() {
 					_, err := v.Verify(t.Context(), fmt.Sprint("token-", i))
@@ -185,6 +192,36 @@ func TestI4OneCall(t *testing.T) {
 				t.Errorf("%s: %d calls", address, n)
 			}
 		})
+	}
+}
+
+// I4: who looks just before an answer comes, and asks just after, finds it.
+func TestI4NoSecondCall(t *testing.T) {
+	var users, calls atomic.Int64
+	v := newVerifier(t, userinfo.Config{
+		URL: service,
+		Client: server(func(r *http.Request) (*http.Response, error) {
+			calls.Add(1)
+			return answer(`{}`)(r)
+		}).client(),
+		Verifier: portcullis.VerifierFunc(func(context.Context, string) (*portcullis.Identity, error) {
+			return &portcullis.Identity{Subject: fmt.Sprint(users.Load())}, nil
+		}),
+	})
+	const rounds = 500
+	for range rounds {
+		users.Add(1)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				_, err := v.Verify(t.Context(), "token")
+				checkError(t, err, nil)
+			})
+		}
+		wg.Wait()
+	}
+	if n := calls.Load(); n != rounds {
+		t.Errorf("%d calls about %d users", n, rounds)
 	}
 }
 
