@@ -25,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -96,13 +95,13 @@ type Verifier struct {
 	circuit circuit
 	outage  outage
 	count   counts
-	closed  atomic.Bool // written under mu
 	ctx     context.Context
 	cancel  context.CancelFunc // ends ctx, and with it the calls
 	running sync.WaitGroup     // of calls; grows only under mu, while not closed
 
-	mu    sync.Mutex // guards calls and what is in them
-	calls map[key]*call
+	mu     sync.Mutex // guards calls, what is in them, and closed
+	calls  map[key]*call
+	closed bool
 }
 
 var _ portcullis.Verifier = (*Verifier)(nil)
@@ -163,9 +162,6 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 	if len(token) > askhttp.MaxToken { // J5
 		return nil, errTooLong
 	}
-	if v.closed.Load() {
-		return nil, errClosed
-	}
 	k := v.key(token)
 	if known := v.recall(k, time.Now()); known != nil {
 		if known.err == nil {
@@ -196,10 +192,11 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 func (v *Verifier) Close() error {
 	v.outage.close() // first: that calls are ended here says nothing about the token system
 	v.mu.Lock()
-	v.closed.Store(true)
+	v.closed = true
 	v.mu.Unlock()
 	v.cancel()
 	v.running.Wait()
+	// From here on nothing is known, and nothing can be asked.
 	v.good.StopAllGoroutines()
 	v.good.InvalidateAll()
 	if v.bad != nil {
@@ -209,7 +206,4 @@ func (v *Verifier) Close() error {
 	return nil
 }
 
-var (
-	errTooLong = fmt.Errorf("%w: longer than 16 KiB", portcullis.ErrInvalid)
-	errClosed  = fmt.Errorf("%w: cached: the Verifier is closed", portcullis.ErrUnavailable)
-)
+var errTooLong = fmt.Errorf("%w: longer than 16 KiB", portcullis.ErrInvalid)

@@ -248,17 +248,18 @@ func TestI3Negative(t *testing.T) {
 		age  time.Duration
 		want error
 		kept time.Duration // 0: not at all
+		text string
 	}{
-		{"invalid", fmt.Errorf("%w: not active", portcullis.ErrInvalid), 0, portcullis.ErrInvalid, 5 * time.Second},
-		{"expired", portcullis.ErrExpired, time.Minute, portcullis.ErrExpired, time.Minute},
-		{"revoked", portcullis.ErrRevoked, time.Minute, portcullis.ErrRevoked, time.Minute},
-		{"forbidden", portcullis.ErrForbidden, time.Minute, portcullis.ErrForbidden, time.Minute},
-		{"not remembered", portcullis.ErrInvalid, -1, portcullis.ErrInvalid, 0},
-		{"unavailable", fmt.Errorf("%w: 500", portcullis.ErrUnavailable), time.Minute, portcullis.ErrUnavailable, 0},
-		{"unknown error", errDown, time.Minute, portcullis.ErrUnavailable, 0},
-		{"no and unavailable", fmt.Errorf("%w: %w", portcullis.ErrUnavailable, portcullis.ErrExpired), time.Minute, portcullis.ErrUnavailable, 0},
-		{"shutdown", portcullis.ErrShutdown, time.Minute, portcullis.ErrUnavailable, 0},
-		{"neither", nil, time.Minute, portcullis.ErrUnavailable, 0},
+		{"invalid", fmt.Errorf("%w: not active", portcullis.ErrInvalid), 0, portcullis.ErrInvalid, 5 * time.Second, "not active"},
+		{"expired", portcullis.ErrExpired, time.Minute, portcullis.ErrExpired, time.Minute, ""},
+		{"revoked", portcullis.ErrRevoked, time.Minute, portcullis.ErrRevoked, time.Minute, ""},
+		{"forbidden", portcullis.ErrForbidden, time.Minute, portcullis.ErrForbidden, time.Minute, ""},
+		{"not remembered", portcullis.ErrInvalid, -1, portcullis.ErrInvalid, 0, ""},
+		{"unavailable", fmt.Errorf("%w: 500", portcullis.ErrUnavailable), time.Minute, portcullis.ErrUnavailable, 0, ""},
+		{"unknown error", errDown, time.Minute, portcullis.ErrUnavailable, 0, "connection refused"},
+		{"no and unavailable", fmt.Errorf("%w: %w", portcullis.ErrUnavailable, portcullis.ErrExpired), time.Minute, portcullis.ErrUnavailable, 0, ""},
+		{"shutdown", portcullis.ErrShutdown, time.Minute, portcullis.ErrUnavailable, 0, ""},
+		{"neither", nil, time.Minute, portcullis.ErrUnavailable, 0, "no Identity"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -266,7 +267,11 @@ func TestI3Negative(t *testing.T) {
 				sys.set(func(context.Context, string) (*portcullis.Identity, error) { return nil, tt.err })
 				v := open(t, sys, cached.Config{NegativeAge: tt.age, Failures: -1})
 				check(t, v, "token", tt.want)
-				check(t, v, "token", tt.want)
+				_, err := v.Verify(t.Context(), "token")
+				checkError(t, err, tt.want)
+				if !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("err = %v, want %q in it", err, tt.text)
+				}
 				if tt.kept == 0 {
 					checkCalls(t, sys, 2)
 					return

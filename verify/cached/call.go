@@ -58,8 +58,8 @@ func (v *Verifier) join(ctx context.Context, k key, token string) (*call, *verdi
 		return nil, known
 	}
 	switch {
-	case v.closed.Load():
-		return nil, &verdict{err: errClosed}
+	case v.closed:
+		return nil, closed
 	case v.circuit.refuses(now):
 		return nil, circuitOpen
 	case ctx.Err() != nil:
@@ -148,7 +148,7 @@ func (v *Verifier) question(ctx context.Context, token string, anyway bool) (ans
 // any other.
 func (v *Verifier) probe() {
 	v.mu.Lock()
-	if v.closed.Load() {
+	if v.closed {
 		v.mu.Unlock()
 		return
 	}
@@ -161,6 +161,7 @@ func (v *Verifier) probe() {
 }
 
 var (
+	closed      = unavailable(errors.New("the Verifier is closed"))
 	panicked    = unavailable(errors.New("the Verifier panicked"))
 	circuitOpen = unavailable(errors.New("the token system has failed repeatedly, and is left alone for a moment"))
 )

@@ -166,9 +166,11 @@ func TestI4DoneContext(t *testing.T) {
 	v := open(t, sys, cached.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := v.Verify(ctx, "token")
-	checkError(t, err, context.Canceled)
-	checkError(t, err, portcullis.ErrUnavailable)
+	for i := range 1000 {
+		_, err := v.Verify(ctx, fmt.Sprint(i))
+		checkError(t, err, context.Canceled)
+		checkError(t, err, portcullis.ErrUnavailable)
+	}
 	checkCalls(t, sys, 0)
 	check(t, v, "token", nil)
 	if _, err := v.Verify(ctx, "token"); err != nil {
@@ -201,20 +203,28 @@ func TestI4Context(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := &system{}
-		sys.set(hang)
+		sys.set(func(ctx context.Context, token string) (*portcullis.Identity, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second) // keeps its slot until the others have gone
+			return nil, ctx.Err()
+		})
 		v := open(t, sys, cached.Config{MaxCalls: 1})
 		began := time.Now()
 		var wg sync.WaitGroup
-		for _, token := range []string{"a", "a", "waits for a slot"} {
+		verify := func(token string, took time.Duration) {
 			wg.Go(func() {
 				_, err := v.Verify(t.Context(), token)
 				checkError(t, err, portcullis.ErrUnavailable)
 				checkError(t, err, context.DeadlineExceeded)
-				if d := time.Since(began); d != 10*time.Second {
-					t.Errorf("took %v", d)
+				if d := time.Since(began); d != took {
+					t.Errorf("%s took %v, want %v", token, d, took)
 				}
 			})
+			synctest.Wait()
 		}
+		verify("first", 11*time.Second)
+		verify("first", 11*time.Second)
+		verify("waits for a slot", 10*time.Second)
 		wg.Wait()
 		// What never got its turn says nothing about the token system.
 		if c := v.Counters(); c.Calls != 1 || c.Errors != 1 {

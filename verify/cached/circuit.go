@@ -17,7 +17,7 @@ type circuit struct {
 	failures int        // in a row
 	until    time.Time  // when it is half open; zero: it is closed
 	probing  bool       // half open, and the one call is being made
-	turn     int        // counts the changes between closed, open and half open
+	turn     int        // how often it has opened
 }
 
 // refuses reports whether enter would refuse a call.
@@ -39,18 +39,15 @@ func (c *circuit) blocked(now time.Time) bool {
 	return !c.until.IsZero() && (c.probing || now.Before(c.until))
 }
 
-// enter lets a call through in the present turn, or not. What becomes of the
-// call must be told to one of the methods below.
+// enter lets a call through, or not. What becomes of it must be told to one of
+// the methods below; failed and abandoned want to know its turn.
 func (c *circuit) enter(now time.Time) (turn int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.blocked(now) {
 		return -1, false
 	}
-	if !c.until.IsZero() {
-		c.probing = true
-		c.turn++
-	}
+	c.probing = !c.until.IsZero()
 	return c.turn, true
 }
 
@@ -58,15 +55,11 @@ func (c *circuit) enter(now time.Time) (turn int, ok bool) {
 func (c *circuit) answered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.until.IsZero() {
-		c.until, c.probing = time.Time{}, false
-		c.turn++
-	}
-	c.failures = 0
+	c.until, c.failures = time.Time{}, 0
 }
 
-// failed tells of a call that could not tell. One of an earlier turn says
-// nothing new.
+// failed tells of a call that could not tell. One that was let through before
+// the circuit opened says nothing new.
 func (c *circuit) failed(turn int, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -139,6 +139,25 @@ func TestI4OpensBeforeTheQueue(t *testing.T) {
 	})
 }
 
+// I4: who is refused doesn't wait for a slot first.
+func TestI4RefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		v := openCircuit(t, sys, cached.Config{MaxCalls: 1})
+		sys.set(slow(down))
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		wg.Go(func() { check(t, v, "probe", portcullis.ErrUnavailable) })
+		synctest.Wait()
+		began := time.Now()
+		check(t, v, "refused", portcullis.ErrUnavailable)
+		if d := time.Since(began); d != 0 {
+			t.Errorf("refused after %v", d)
+		}
+		wg.Wait()
+	})
+}
+
 // I4: a probe that everybody has left is no answer. The next one may be made at once.
 func TestI4ProbeAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -160,7 +179,7 @@ func TestI4ProbeAbandoned(t *testing.T) {
 }
 
 // I4: a call that was made before the circuit opened may close it with its
-// answer, but its failure says nothing about the probe.
+// answer, but that it failed, or was left, says nothing about the probe.
 func TestI4Stragglers(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -169,33 +188,36 @@ func TestI4Stragglers(t *testing.T) {
 	}{
 		{"answer", yes, false},
 		{"failure", down, true},
+		{"left", hang, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sys := &system{}
-				release := make(chan struct{})
-				sys.set(func(ctx context.Context, token string) (*portcullis.Identity, error) {
-					<-release
-					return tt.answer(ctx, token)
-				})
-				v := open(t, sys, cached.Config{Failures: 1})
+				v := open(t, sys, cached.Config{Failures: 1, Timeout: time.Minute})
+				after := func(d time.Duration, answer func(context.Context, string) (*portcullis.Identity, error)) {
+					sys.set(func(ctx context.Context, token string) (*portcullis.Identity, error) {
+						time.Sleep(d)
+						return answer(ctx, token)
+					})
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
 				var wg sync.WaitGroup
-				wg.Go(func() { _, _ = v.Verify(t.Context(), "straggler") })
+				after(1500*time.Millisecond, tt.answer)
+				wg.Go(func() { _, _ = v.Verify(ctx, "straggler") })
 				synctest.Wait()
 				sys.set(down)
 				check(t, v, "opens", portcullis.ErrUnavailable)
 				time.Sleep(time.Second)
-				sys.set(slow(down))
+				after(20*time.Second, down)
 				wg.Go(func() { _, _ = v.Verify(t.Context(), "probe") })
-				synctest.Wait()
-				close(release)
-				synctest.Wait()
+				time.Sleep(10 * time.Second) // the straggler is over, and a cool-down more
 				if open := v.Counters().CircuitOpen; open != tt.open {
 					t.Errorf("open = %t, want %t", open, tt.open)
 				}
+				sys.set(yes)
 				calls := sys.asked()
-				_, err := v.Verify(t.Context(), "during the probe")
-				checkError(t, err, portcullis.ErrUnavailable)
+				_, _ = v.Verify(t.Context(), "during the probe")
 				if asked := sys.asked() > calls; asked == tt.open {
 					t.Errorf("asked = %t during the probe", asked)
 				}

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // Counters are what has happened since the Verifier was made, and how it
 // stands. Each Verify counts as one of Hits, Negative and Misses, unless the
-// token is too long or the Verifier closed.
+// token is too long.
 type Counters struct {
 	Hits     uint64 `json:"hits"`     // a yes was remembered
 	Negative uint64 `json:"negative"` // a no was remembered

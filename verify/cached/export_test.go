@@ -1,21 +1,13 @@
 package cached
 
-import (
-	"time"
-
-	"github.com/portcullis-auth/portcullis"
-)
-
 // Reached is what decides whether a time has come.
 var Reached = reached
 
 // Key returns what the memory knows the token by.
 func (v *Verifier) Key(token string) [32]byte { return v.key(token) }
 
-// Remember puts a yes into the memory.
-func (v *Verifier) Remember(token string, id *portcullis.Identity) {
-	v.remember(v.key(token), v.config.yes(id, time.Now()))
-}
+// Fail does what a call does that could not tell.
+func (v *Verifier) Fail() { v.outage.failed() }
 
 // A Memory is how much a Verifier remembers.
 type Memory struct {

@@ -22,8 +22,8 @@ func (v *Verifier) key(token string) key {
 }
 
 // newMemory returns a cache that forgets verdicts when their time has come, or
-// before if they weigh more than that many bytes. Its times are not trusted: it
-// has one clock, and verdicts go by two.
+// before if they weigh more than that many bytes. It goes by the clock that cannot
+// be set, which is enough for a no.
 func newMemory(maxBytes int64) *otter.Cache[key, *verdict] {
 	return otter.Must(&otter.Options[key, *verdict]{
 		MaximumWeight:    uint64(maxBytes),
@@ -58,7 +58,7 @@ func (v *Verifier) recall(k key, now time.Time) *verdict {
 		return good
 	}
 	if v.bad != nil {
-		if bad, ok := v.bad.GetIfPresent(k); ok && !reached(now, bad.fresh) {
+		if bad, ok := v.bad.GetIfPresent(k); ok {
 			return bad
 		}
 	}
@@ -70,7 +70,7 @@ func (v *Verifier) recall(k key, now time.Time) *verdict {
 func (v *Verifier) remember(k key, d *verdict) {
 	switch {
 	case d.unknown():
-	case d.id != nil && !d.fresh.IsZero():
+	case d.id != nil && d.keep > 0:
 		v.good.Set(k, d)
 	default:
 		v.good.Invalidate(k)

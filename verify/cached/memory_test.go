@@ -46,7 +46,13 @@ func TestMemoryIsBounded(t *testing.T) {
 		{"scopes", cached.Config{}, func(context.Context, string) (*portcullis.Identity, error) {
 			return &portcullis.Identity{Scopes: strings.Fields(strings.Repeat("scope ", 100))}, nil
 		}, 3_000},
+		{"long scopes", cached.Config{}, func(context.Context, string) (*portcullis.Identity, error) {
+			return &portcullis.Identity{Scopes: []string{strings.Repeat("x", 32<<10)}}, nil
+		}, 600},
 		{"no", cached.Config{NegativeAge: time.Hour}, no, 4_000},
+		{"no, with long reasons", cached.Config{NegativeAge: time.Hour}, func(context.Context, string) (*portcullis.Identity, error) {
+			return nil, fmt.Errorf("%w: %s", portcullis.ErrInvalid, strings.Repeat("x", 16<<10))
+		}, 600},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := heap()
@@ -60,6 +66,9 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Logf("%+v %+v, heap %d", good, bad, used)
 			if sum := good.Bytes + bad.Bytes; sum > room || sum < room/32 {
 				t.Errorf("reckons %d bytes, want at most %d and not next to nothing", sum, room)
+			}
+			if share := room / 16; bad.Bytes > int64(share) {
+				t.Errorf("reckons %d bytes for no, want at most %d", bad.Bytes, share)
 			}
 			if used > room+room/4 {
 				t.Errorf("takes %d bytes, want at most %d", used, room)
@@ -103,6 +112,10 @@ func TestMemoryIsLetGo(t *testing.T) {
 		check(t, v, "bad", portcullis.ErrInvalid)
 		sys.set(yes)
 		check(t, v, "good", nil)
+		sys.set(func(context.Context, string) (*portcullis.Identity, error) {
+			return &portcullis.Identity{ExpiresAt: time.Now()}, nil
+		})
+		check(t, v, "expired", nil)
 		good, bad := v.Memory()
 		if good.Entries != 1 || bad.Entries != 1 {
 			t.Errorf("good %+v, bad %+v; want one each", good, bad)

@@ -50,13 +50,14 @@ func (o *outage) end() {
 	}
 }
 
-// due is what the timer of the outage since then does, in a goroutine of its own.
+// due is what the timer of the outage since then does, in a goroutine of its
+// own.
 func (o *outage) due(since time.Time) {
-	if !o.lasts(since) {
-		return
-	}
 	o.ask() // it may be over, and nobody has asked since
-	if !o.lasts(since) {
+	o.mu.Lock()
+	lasts := o.since.Equal(since)
+	o.mu.Unlock()
+	if !lasts {
 		return
 	}
 	o.tell()
@@ -65,10 +66,4 @@ func (o *outage) due(since time.Time) {
 	if o.since.Equal(since) {
 		o.timer.Reset(o.every)
 	}
-}
-
-func (o *outage) lasts(since time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.since.Equal(since)
 }

@@ -85,6 +85,7 @@ func TestOutageAnswered(t *testing.T) {
 		if got := n.Load(); got != 0 {
 			t.Errorf("%d outages, want none", got)
 		}
+		checkCalls(t, sys, 20) // and no questions
 	})
 }
 
@@ -125,6 +126,33 @@ func TestOutageQuestion(t *testing.T) {
 	}
 }
 
+// The question is no probe: that it failed doesn't let another call pass beside
+// the probe that is being made.
+func TestOutageQuestionIsNoProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		v, n := outages(t, sys, cached.Config{Failures: 1, Timeout: time.Hour})
+		sys.set(down)
+		check(t, v, "opens", portcullis.ErrUnavailable)
+		time.Sleep(30 * time.Second)
+		sys.set(hang)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = v.Verify(ctx, "probe")
+		}()
+		synctest.Wait()
+		sys.set(down)
+		checkOutages(t, n, 40*time.Second, 1, 1)
+		calls := sys.asked()
+		check(t, v, "refused", portcullis.ErrUnavailable)
+		checkCalls(t, sys, calls)
+		<-done
+	})
+}
+
 // An answer that comes while the question is asked, or while OnOutage runs, ends
 // the outage all the same.
 func TestOutageMeetsAnswer(t *testing.T) {
@@ -140,7 +168,7 @@ func TestOutageMeetsAnswer(t *testing.T) {
 		time.Sleep(time.Minute + time.Second/2) // in the question
 		sys.set(yes)
 		check(t, v, "b", nil)
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Minute) // the question failed after that: another one finds out
 		if got := n.Load(); got != 0 {
 			t.Errorf("%d outages, want none", got)
 		}
@@ -200,6 +228,8 @@ func TestOutageClose(t *testing.T) {
 					time.Sleep(time.Minute + time.Second)
 					_ = v.Close()
 				}
+				time.Sleep(time.Hour)
+				v.Fail() // by a call that ended as the Verifier was closed
 				time.Sleep(time.Hour)
 				want := int32(0)
 				if at == "OnOutage" {

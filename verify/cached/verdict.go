@@ -15,9 +15,9 @@ import (
 type verdict struct {
 	id    *portcullis.Identity
 	err   error
-	fresh time.Time     // until when it is used without asking; zero: it is not remembered
-	stale time.Time     // until when it is used while nobody can tell
-	keep  time.Duration // how long it is remembered
+	keep  time.Duration // how long it is remembered; 0: not at all
+	fresh time.Time     // until when a yes is used without asking
+	stale time.Time     // until when a yes is used while nobody can tell
 }
 
 // unavailable is the verdict that nobody can tell.
@@ -45,7 +45,7 @@ func (c *Config) judge(id *portcullis.Identity, err error, asked time.Time) *ver
 	case err == nil:
 		return c.yes(id, asked)
 	case isNo(err):
-		return &verdict{err: err, fresh: time.Now().Add(c.NegativeAge), keep: c.NegativeAge}
+		return &verdict{err: err, keep: c.NegativeAge}
 	case errors.Is(err, portcullis.ErrUnavailable):
 		return &verdict{err: err}
 	}
