@@ -36,17 +36,27 @@ var (
 // reason word for the end of a session. 3000 with "token_expired" means renew
 // and come back; 3003 means log in again; 1012 and 1013 mean come back later.
 // An error that isn't one of this package's is told as "session_revoked".
-func CloseStatus(cause error) (code int, reason string) {
+func CloseStatus(cause error) (code int, reason string) { return closeStatus(cause, 3000, 3003) }
+
+// CloseStatus4xxx is CloseStatus with codes for private use: 4401 for 3000, and
+// 4403 for 3003.
+func CloseStatus4xxx(cause error) (code int, reason string) { return closeStatus(cause, 4401, 4403) }
+
+// CloseStatusPolicy is CloseStatus with 1008, policy violation, for 3000 and
+// 3003: the reason word alone tells them apart.
+func CloseStatusPolicy(cause error) (code int, reason string) { return closeStatus(cause, 1008, 1008) }
+
+func closeStatus(cause error, expired, over int) (code int, reason string) {
 	switch {
 	case errors.Is(cause, ErrUnavailable): // whatever else it says
 		return 1013, "unavailable"
 	case errors.Is(cause, ErrShutdown):
 		return 1012, "shutdown"
 	case errors.Is(cause, ErrExpired):
-		return 3000, "token_expired"
+		return expired, "token_expired"
 	case errors.Is(cause, ErrForbidden):
-		return 3003, "forbidden"
+		return over, "forbidden"
 	default:
-		return 3003, "session_revoked"
+		return over, "session_revoked"
 	}
 }

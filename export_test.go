@@ -31,3 +31,10 @@ var (
 	// Echo returns the subprotocol that the Guard answers with.
 	Echo = marker
 )
+
+// Logins returns how many logins have live sockets.
+func (g *Guard) Logins() int {
+	g.sessions.mu.Lock()
+	defer g.sessions.mu.Unlock()
+	return len(g.sessions.logins)
+}

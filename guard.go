@@ -39,6 +39,17 @@ type Guard struct {
 	// that differ. 0: not at all.
 	Leeway time.Duration
 
+	// Recheck says how often the token system is asked again about the token
+	// that a session lives on: about so long after it was last asked, while Run
+	// runs. A no ends the session; a yes with other claims replaces its Identity
+	// and has the rule decide again. The tokens of live sessions stay in memory
+	// for this. 0 for an Identity: only RecheckNow asks about it. nil: the tokens
+	// aren't kept, and nothing is asked about again.
+	Recheck func(*Identity) time.Duration
+
+	// RecheckRate bounds these calls, per second. 0: 50.
+	RecheckRate int
+
 	// Log gets a record for every refusal, and for the begin and end of every
 	// socket. nil: no log.
 	Log *slog.Logger
@@ -68,6 +79,11 @@ type Policy struct {
 	// Grace is how long an ended connection may take to say goodbye before it
 	// is cut. 0: one second.
 	Grace time.Duration
+
+	// CloseStatus is what the peers of a socket are told of its end: a code that
+	// RFC 6455, section 7.4, lets an endpoint send, and a reason of 123 bytes at
+	// most. nil: the package's CloseStatus.
+	CloseStatus func(cause error) (code int, reason string)
 
 	// Deny answers who is not let through; the request is without its token.
 	// It isn't asked when a session ends in the middle of an answer.
@@ -115,17 +131,12 @@ func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
 // move bytes themselves: they use [Session.Request] from then on, must stop
 // when [Session.OnEnd] says so, and must call [Session.Close]. If r is an
 // upgrade, r's own context ending doesn't end the session: closing it does.
-// The error wraps one of this package's.
-func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) {
-	s, err := g.admit(nil, r, &p)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
+//
+// The error wraps one of this package's. The Session that comes with it is over,
+// and good only for its Request, without the token: the one for Policy.Deny.
+func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) { return g.admit(nil, r, &p) }
 
-// admit returns, if it refuses, a session that has nothing but a request
-// without its token. From the moment that the session is registered it may
+// admit returns, if it refuses, a session that is over. From the moment that the session is registered it may
 // end: all that its end needs is there before. w is nil for Admit.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Session, error) {
 	s := &Session{guard: g, policy: p, index: -1, upgrade: upgrade.Asked(r)}
@@ -145,16 +156,19 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 		s.request.Body = &body{r.Body, s}
 	}
 	found := takeToken(s.request, p.Sources)
+	if s.upgrade {
+		s.response.echo = marker(r.Header, s.request.Header, found.token)
+	}
 
 	err := g.decide(s, r, found)
 	if err != nil {
+		s.closed = true
 		s.leave()
 		cancel(err)
 		g.logRefused(s.request, err)
 		return s, err
 	}
 	if s.upgrade {
-		s.response.echo = marker(r.Header, s.request.Header, found.token)
 		g.logOpened(s)
 	}
 	return s, nil
@@ -185,7 +199,12 @@ func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 	if err := s.policy.allow(s.request, v.id); err != nil {
 		return err
 	}
-	return g.sessions.add(s, v, now)
+	s.token = v.token
+	outlived, err := g.sessions.add(s, v, now)
+	if err == nil {
+		g.extend(outlived, v, now)
+	}
+	return err
 }
 
 // verify asks the Verifier, and returns what it said and when it had said it.
@@ -210,11 +229,15 @@ func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.T
 	if !now.Round(0).Before(v.deadline) {
 		return v, now, ErrExpired
 	}
+	if g.Recheck != nil {
+		v.token = token
+	}
+	v.asked = asked
+	if at := v.id.VerifiedAt; !at.IsZero() && at.Before(asked) { // what is remembered may be older than a revocation
+		v.asked = at
+	}
 	if v.issued = v.id.IssuedAt; v.issued.IsZero() {
-		if at := v.id.VerifiedAt; !at.IsZero() && at.Before(asked) { // what is remembered may be older than a revocation
-			asked = at
-		}
-		v.issued = g.sessions.sighted(sha256.Sum256([]byte(token)), asked, v.deadline)
+		v.issued = g.sessions.sighted(sha256.Sum256([]byte(token)), v.asked, v.deadline)
 	}
 	return v, now, g.upToDate() // the Store may have failed meanwhile
 }

@@ -337,10 +337,10 @@ func TestSessionsDescribesThem(t *testing.T) {
 	for info := range g.Sessions() {
 		got = append(got, info)
 	}
-	if len(got) != 1 || got[0].Handle == "" || got[0].Opened.IsZero() || got[0].Remote == "" || got[0].Expires.IsZero() {
+	if len(got) != 1 || got[0].Handle == "" || got[0].Opened.IsZero() || got[0].Remote == "" || got[0].Expires.IsZero() || got[0].Verified.IsZero() {
 		t.Fatalf("got %+v", got)
 	}
-	got[0].Handle, got[0].Opened, got[0].Expires, got[0].Remote = "", time.Time{}, time.Time{}, ""
+	got[0].Handle, got[0].Opened, got[0].Expires, got[0].Verified, got[0].Remote = "", time.Time{}, time.Time{}, time.Time{}, ""
 	want := portcullis.SessionInfo{
 		Kind: "socket", Method: "GET", Host: "app.example.com", Path: "/wsapi/",
 		Issuer: "https://id.example.com", Subject: "u-alice", SessionID: "sid-1", TokenID: "jti-1", ClientID: "app",

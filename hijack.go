@@ -47,7 +47,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // hears of it through its context when it has nothing more to contribute: a
 // frame that it had begun is finished first.
 func (s *Session) goodbye(cause error) wsconn.Ending {
-	code, reason := CloseStatus(cause)
+	code, reason := s.CloseStatus(cause)
 	return wsconn.Ending{
 		Cause:    cause,
 		Frame:    wsframe.AppendClose(nil, code, reason, nil),

@@ -49,6 +49,13 @@ func (e *end) note(cause error) {
 	e.cause, e.at, e.times = cause, time.Now(), e.times+1
 }
 
+// told returns how often it has ended, and why.
+func (e *end) told() (times int, cause error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.times, e.cause
+}
+
 // admit admits a request and notes its end.
 func admit(t testing.TB, g *portcullis.Guard, token string, headers ...string) (*portcullis.Session, *end) {
 	t.Helper()

@@ -8,6 +8,13 @@ import (
 	"strings"
 )
 
+// An originError is ErrForbidden for a page of another origin, which is told
+// nothing else.
+type originError string
+
+func (e originError) Error() string { return ErrForbidden.Error() + ": " + string(e) }
+func (originError) Unwrap() error   { return ErrForbidden }
+
 // checkOrigin refuses handshakes that pages of other origins make. Without an
 // Origin it was no browser that made it, which is fine, unless the token came
 // in a cookie: nobody but browsers needs that, so something hides the Origin.
@@ -17,16 +24,16 @@ func (p *Policy) checkOrigin(r *http.Request, found found) error {
 	case 0:
 		inCookie := func(line string) bool { return strings.Contains(line, found.token) }
 		if found.byCookie || slices.ContainsFunc(r.Header["Cookie"], inCookie) {
-			return fmt.Errorf("%w: a WebSocket by cookie needs an Origin header; clients that aren't browsers send a bearer token", ErrForbidden)
+			return originError("a WebSocket by cookie needs an Origin header; clients that aren't browsers send a bearer token")
 		}
 		return nil
 	case 1:
 	default:
-		return fmt.Errorf("%w: several Origin headers", ErrForbidden)
+		return originError("several Origin headers")
 	}
 	got, err := canonicalOrigin(origins[0])
 	if err != nil {
-		return fmt.Errorf("%w: Origin %q: %w", ErrForbidden, origins[0], err)
+		return originError(fmt.Sprintf("Origin %q: %v", origins[0], err))
 	}
 	scheme := "http"
 	if r.TLS != nil {
@@ -40,7 +47,7 @@ func (p *Policy) checkOrigin(r *http.Request, found found) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: Origin %q is not among the origins; add it if its pages may open this socket", ErrForbidden, got)
+	return originError(fmt.Sprintf("Origin %q is not among the origins; add it if its pages may open this socket", got))
 }
 
 // canonicalOrigin returns a web origin (RFC 6454, section 6.2) in lower case

@@ -29,6 +29,7 @@ type registry struct {
 	armed    time.Time // when the timer fires; zero: not running
 	revoked  revocations
 	seen     firstSeen
+	logins   logins
 	longest  time.Duration // the longest time that a token had left
 	latest   time.Time     // the latest deadline of any
 	number   uint64        // of the last session
@@ -42,6 +43,8 @@ type verdict struct {
 	id       *Identity
 	deadline time.Time // until when it holds, by the wall clock
 	issued   time.Time // when its token was issued, or counts as issued
+	asked    time.Time // when the token system was
+	token    string    // if it is to be asked about again
 }
 
 // sighted returns when a token that doesn't say so counts as issued. A token is
@@ -54,32 +57,63 @@ func (g *registry) sighted(key tokenKey, asked, until time.Time) time.Time {
 }
 
 // add registers the session under the verdict and tests it against what has
-// been revoked, in one step.
-func (g *registry) add(s *Session, v verdict, now time.Time) error {
+// been revoked, in one step. It returns the sockets of the same login that the
+// verdict outlives.
+func (g *registry) add(s *Session, v verdict, now time.Time) (outlived []*Session, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.shutdown != nil {
-		return ErrShutdown
+		return nil, ErrShutdown
 	}
-	if g.revoked.match(v.id, v.issued, now) {
-		return ErrRevoked
+	if g.revoked.match(v.id, v.issued.Unix(), now) {
+		return nil, ErrRevoked
 	}
 	g.lasts(v.deadline, now)
-	s.issued, s.deadline = v.issued, v.deadline
+	s.issued, s.deadline = v.issued.Unix(), v.deadline
 	g.number++
 	s.number = g.number
 	g.open++
 	heap.Push(&g.live, s)
 	g.arm(now)
-	return nil
+	if s.upgrade {
+		s.more = &more{verified: v.asked}
+		g.logins.add(s, v.id)
+	}
+	return g.logins.outlived(v.id, v.deadline), nil
 }
 
-// renew puts a live session under another verdict, unless the one that it has
-// holds longer.
+// renew puts a live session under the verdict about another token, unless the
+// one that it has holds longer.
 func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.revoked.match(v.id, v.issued, now) {
+	if err := g.mayRenew(s, v, now); err != nil || v.deadline.Before(s.deadline) {
+		return err
+	}
+	g.put(s, v, now)
+	s.more.renewed++
+	s.token = v.token
+	return nil
+}
+
+// renewIf puts a session that lives on the token under a new verdict about it.
+// Only "exp" makes it longer.
+func (g *registry) renewIf(s *Session, token string, v verdict, now time.Time) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.mayRenew(s, v, now); err != nil || s.token != token {
+		return err
+	}
+	if v.id.ExpiresAt.IsZero() {
+		v.deadline = s.deadline
+	}
+	g.put(s, v, now)
+	return nil
+}
+
+// mayRenew needs the mutex, as put does.
+func (g *registry) mayRenew(s *Session, v verdict, now time.Time) error {
+	if g.revoked.match(v.id, v.issued.Unix(), now) {
 		return ErrRevoked
 	}
 	if s.index < 0 {
@@ -89,13 +123,19 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 		return errGone
 	}
 	g.lasts(v.deadline, now)
-	if v.deadline.Before(s.deadline) {
-		return nil
-	}
-	s.identity.Store(v.id)
-	s.issued, s.deadline = v.issued, v.deadline
-	heap.Fix(&g.live, s.index) // later than before: the timer need not know
 	return nil
+}
+
+func (g *registry) put(s *Session, v verdict, now time.Time) {
+	if s.more == nil {
+		s.more = new(more)
+	}
+	s.more.verified = v.asked
+	s.identity.Store(v.id)
+	g.logins.move(s, v.id)
+	s.issued, s.deadline = v.issued.Unix(), v.deadline
+	heap.Fix(&g.live, int(s.index))
+	g.arm(now)
 }
 
 var errGone = errors.New("portcullis: no such session")
@@ -105,8 +145,14 @@ func (g *registry) remove(s *Session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.index >= 0 {
-		heap.Remove(&g.live, s.index)
+		g.drop(s)
 	}
+}
+
+// drop is remove for one that is there, with the mutex held.
+func (g *registry) drop(s *Session) {
+	heap.Remove(&g.live, int(s.index))
+	g.logins.remove(s)
 }
 
 // done counts a session that is over.
@@ -143,7 +189,9 @@ func (g *registry) expire(now time.Time) {
 	var due []*Session
 	g.mu.Lock()
 	for len(g.live) > 0 && !wall.Before(g.live[0].deadline) {
-		due = append(due, heap.Pop(&g.live).(*Session))
+		s := heap.Pop(&g.live).(*Session)
+		g.logins.remove(s)
+		due = append(due, s)
 	}
 	g.armed = time.Time{}
 	g.arm(now)
@@ -184,16 +232,19 @@ func (g *registry) lifetime(atLeast time.Duration) time.Duration {
 
 // all describes the live sessions.
 func (g *registry) all() []SessionInfo {
+	prefix := g.prefix()
 	g.mu.Lock()
 	live := slices.Clone(g.live)
-	until := make([]time.Time, len(live))
-	for i, s := range live {
-		until[i] = s.deadline
-	}
-	g.mu.Unlock()
 	infos := make([]SessionInfo, len(live))
 	for i, s := range live {
-		infos[i] = s.info(until[i])
+		infos[i] = SessionInfo{Expires: s.deadline, Verified: s.opened}
+		if s.more != nil {
+			infos[i].Verified, infos[i].Renewed = s.more.verified, s.more.renewed
+		}
+	}
+	g.mu.Unlock()
+	for i, s := range live {
+		s.describe(&infos[i], prefix)
 	}
 	return infos
 }
@@ -254,12 +305,12 @@ func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadli
 
 func (d deadlines) Swap(i, j int) {
 	d[i], d[j] = d[j], d[i]
-	d[i].index, d[j].index = i, j
+	d[i].index, d[j].index = int32(i), int32(j)
 }
 
 func (d *deadlines) Push(x any) {
 	s := x.(*Session)
-	s.index = len(*d)
+	s.index = int32(len(*d))
 	*d = append(*d, s)
 }
 

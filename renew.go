@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Renew puts the session that ctx belongs to under a fresh token: it lives
@@ -57,6 +58,17 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 	}
 	g.logRenewed(s)
 	return nil
+}
+
+// extend puts sockets under the verdict of a fresher token of their login, which
+// some call has brought along. A socket whose rule doesn't allow that token
+// keeps its own: nobody has said that it is meant for it.
+func (g *Guard) extend(sockets []*Session, v verdict, now time.Time) {
+	for _, s := range sockets {
+		if s.policy.allow(s.request, v.id) == nil && g.sessions.renew(s, v, now) == nil {
+			g.logRenewed(s)
+		}
+	}
 }
 
 // sameOwner reports whether two tokens speak for the same one.

@@ -39,15 +39,15 @@ func (r *Revocation) IsZero() bool {
 }
 
 // matches reports whether r ends the authorization that id stands for; issued
-// is when its token was issued, or counts as issued.
-func (r *Revocation) matches(id *Identity, issued time.Time) bool {
+// is when its token was issued, or counts as issued, in Unix seconds.
+func (r *Revocation) matches(id *Identity, issued int64) bool {
 	same := func(want, got string) bool { return want == "" || want == got }
 	return same(r.TokenID, id.TokenID) &&
 		same(r.SessionID, id.SessionID) &&
 		same(r.Subject, id.Subject) &&
 		same(r.ClientID, id.ClientID) &&
 		same(r.Issuer, id.Issuer) &&
-		(r.IssuedBefore.IsZero() || issued.Unix() <= r.IssuedBefore.Unix())
+		(r.IssuedBefore.IsZero() || issued <= r.IssuedBefore.Unix())
 }
 
 // completed returns r with its zero times replaced by what they stand for.

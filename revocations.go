@@ -36,7 +36,7 @@ func (r *Revocation) by() revokedBy {
 }
 
 // match reports whether anything ends the authorization that id stands for.
-func (r *revocations) match(id *Identity, issued, now time.Time) bool {
+func (r *revocations) match(id *Identity, issued int64, now time.Time) bool {
 	if r.n == 0 {
 		return false
 	}

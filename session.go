@@ -18,7 +18,6 @@ type Session struct {
 	request  *http.Request
 	number   uint64 // in this Guard, from 1
 	opened   time.Time
-	upgrade  bool
 	identity atomic.Pointer[Identity]
 	cancel   context.CancelCauseFunc
 	detach   func() bool // stops following the request's own context; nil: nothing to stop
@@ -26,13 +25,25 @@ type Session struct {
 
 	// The registry's mutex guards these.
 	deadline time.Time // the wall clock's: no monotonic reading
-	issued   time.Time // of the token; the first sight of one that doesn't say
-	index    int       // in the registry's heap; -1: not there
+	issued   int64     // when the token was, in Unix seconds; the first sight of one that doesn't say
+	index    int32     // in the registry's heap; -1: not there
+	upgrade  bool      // it may become a socket; never changes
+
+	token string // what it lives on now, if that is asked about again
+	more  *more  // nil: nothing of it is set
 
 	mu     sync.Mutex // guards what follows
 	cause  error      // why it ended
 	onEnd  []func(error)
 	closed bool
+}
+
+// more is what sockets have, and requests that last: most are over too soon.
+type more struct {
+	verified time.Time // when the token system was last asked about the token
+	next     time.Time // when it is to be asked again
+	renewed  int       // how often a fresh token came
+	login    login     // where the session is in the registry's index; zero: nowhere
 }
 
 type sessionKey struct{}
@@ -55,6 +66,15 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 // way. [Guard.Handler] sees to that itself.
 func (s *Session) Subprotocol() string { return s.response.echo }
 
+// CloseStatus returns what the peers of a socket are told of its end:
+// Policy.CloseStatus of the cause.
+func (s *Session) CloseStatus(cause error) (code int, reason string) {
+	if s.policy.CloseStatus == nil {
+		return CloseStatus(cause)
+	}
+	return s.policy.CloseStatus(cause)
+}
+
 // Identity returns the current Identity.
 func (s *Session) Identity() *Identity { return s.identity.Load() }
 
@@ -64,9 +84,9 @@ func (s *Session) Identity() *Identity { return s.identity.Load() }
 func (s *Session) Request() *http.Request { return s.request }
 
 // Handle names the session in this process, for [Guard.Renew].
-func (s *Session) Handle() string {
-	return s.guard.sessions.prefix() + strconv.FormatUint(s.number, 36)
-}
+func (s *Session) Handle() string { return handle(s.guard.sessions.prefix(), s.number) }
+
+func handle(prefix string, number uint64) string { return prefix + strconv.FormatUint(number, 36) }
 
 // OnEnd has f called once with the cause when authorization ends, before the
 // context is cancelled; at once if it has ended already, and not at all if Close
@@ -147,25 +167,29 @@ type SessionInfo struct {
 	Path      string    `json:"path"`
 	Remote    string    `json:"remote"`
 	Opened    time.Time `json:"opened"`
-	Expires   time.Time `json:"expires"` // when it will end if nothing else happens
+	Expires   time.Time `json:"expires"`             // when it will end if nothing else happens
+	Unbounded bool      `json:"unbounded,omitempty"` // the token states no expiry: Guard.MaxSession bounds it
+	Renewed   int       `json:"renewed"`             // how often a fresh token has extended it
+	Verifier  string    `json:"verifier,omitempty"`  // Identity.VerifiedBy
+	Verified  time.Time `json:"verified"`            // when the token system was last asked
 	Issuer    string    `json:"iss,omitempty"`
 	Subject   string    `json:"sub,omitempty"`
 	SessionID string    `json:"sid,omitempty"`
 	TokenID   string    `json:"jti,omitempty"`
 	ClientID  string    `json:"client_id,omitempty"`
+	Scopes    []string  `json:"scopes,omitempty"`
 }
 
-func (s *Session) info(deadline time.Time) SessionInfo {
+// describe says what there is to say of a session, beside what the registry's
+// mutex guards. prefix is what its handles begin with.
+func (s *Session) describe(i *SessionInfo, prefix string) {
 	id, r := s.Identity(), s.request
-	kind := "http"
+	i.Handle, i.Kind = handle(prefix, s.number), "http"
 	if s.upgrade {
-		kind = "socket"
+		i.Kind = "socket"
 	}
-	return SessionInfo{
-		Handle: s.Handle(), Kind: kind,
-		Method: r.Method, Host: r.Host, Path: r.URL.Path, Remote: r.RemoteAddr,
-		Opened: s.opened, Expires: deadline,
-		Issuer: id.Issuer, Subject: id.Subject, SessionID: id.SessionID,
-		TokenID: id.TokenID, ClientID: id.ClientID,
-	}
+	i.Method, i.Host, i.Path, i.Remote = r.Method, r.Host, r.URL.Path, r.RemoteAddr
+	i.Opened, i.Unbounded, i.Verifier = s.opened, id.ExpiresAt.IsZero(), id.VerifiedBy
+	i.Issuer, i.Subject, i.SessionID = id.Issuer, id.Subject, id.SessionID
+	i.TokenID, i.ClientID, i.Scopes = id.TokenID, id.ClientID, id.Scopes
 }

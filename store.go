@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -21,11 +22,19 @@ type Store interface {
 	Follow(ctx context.Context, apply func(Revocation), caughtUp func()) error
 }
 
-// Run follows the Guard's Store until ctx is done or the Store fails, and
-// returns why. While it doesn't run, or hasn't caught up yet, nobody is
-// admitted ([ErrUnavailable]), since we couldn't tell who is revoked. Without a
-// Store it isn't needed, and returns when ctx is done.
+// Run follows the Guard's Store, and asks again about live sessions (Recheck),
+// until ctx is done or the Store fails, and returns why. While it doesn't run,
+// or hasn't caught up yet, nobody is admitted ([ErrUnavailable]) if there is a
+// Store, since we couldn't tell who is revoked. With neither Store nor Recheck
+// it isn't needed, and returns when ctx is done.
 func (g *Guard) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	if g.Recheck != nil {
+		asking.Go(func() { (&rechecker{guard: g}).run(ctx) })
+	}
 	if g.Store == nil {
 		<-ctx.Done()
 		return ctx.Err()

@@ -20,3 +20,13 @@ type VerifierFunc func(ctx context.Context, token string) (*Identity, error)
 func (f VerifierFunc) Verify(ctx context.Context, token string) (*Identity, error) {
 	return f(ctx, token)
 }
+
+type afreshKey struct{}
+
+// Afresh returns a context for [Verifier.Verify] that wants the token system's
+// word of now: a Verifier that remembers answers is to ask.
+func Afresh(ctx context.Context) context.Context { return context.WithValue(ctx, afreshKey{}, true) }
+
+// IsAfresh reports whether ctx comes from [Afresh]. It is for Verifiers that
+// remember answers.
+func IsAfresh(ctx context.Context) bool { return ctx.Value(afreshKey{}) != nil }

@@ -3,9 +3,7 @@ package relay
 import (
 	"bufio"
 	"context"
-	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it; nothing depends on its strength
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -166,7 +164,7 @@ func verify(asked, got http.Header) error {
 	if !upgrade.HasToken(got["Connection"], "upgrade") {
 		return fmt.Errorf("%w: no Connection: Upgrade", ErrBadAnswer)
 	}
-	if v := got["Sec-Websocket-Accept"]; len(v) != 1 || v[0] != accept(asked.Get("Sec-WebSocket-Key")) {
+	if v := got["Sec-Websocket-Accept"]; len(v) != 1 || v[0] != upgrade.Accept(asked.Get("Sec-WebSocket-Key")) {
 		return fmt.Errorf("%w: wrong Sec-WebSocket-Accept", ErrBadAnswer)
 	}
 	offered := list(asked["Sec-Websocket-Extensions"])
@@ -180,12 +178,6 @@ func verify(asked, got http.Header) error {
 		return fmt.Errorf("%w: a subprotocol that was not offered", ErrBadAnswer)
 	}
 	return nil
-}
-
-// accept returns the Sec-WebSocket-Accept for a key.
-func accept(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // list returns the members of a header that is a list, without parameters.

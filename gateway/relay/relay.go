@@ -40,7 +40,7 @@ type Result struct {
 //
 // When the session ends, neither side gets a frame that had not begun. The
 // client gets the rest of the one that had begun, if that takes less than
-// grace, and a Close frame with [portcullis.CloseStatus]. The backend gets a
+// grace, and a Close frame with [portcullis.Session.CloseStatus]. The backend gets a
 // Close frame too, unless it stands inside of a frame: that is never finished,
 // and its connection is aborted.
 func Run(s *portcullis.Session, client, backend Side, grace time.Duration) Result {
@@ -51,7 +51,7 @@ func Run(s *portcullis.Session, client, backend Side, grace time.Duration) Resul
 		backend: wsconn.New(backend.Conn, wsconn.Options{Early: backend.Early, OnClosed: closed.Done}),
 		grace:   grace,
 	}
-	s.OnEnd(p.end)
+	s.OnEnd(func(cause error) { p.end(s, cause) })
 
 	var result Result
 	var moving sync.WaitGroup
@@ -73,9 +73,9 @@ type pair struct {
 }
 
 // end ends both sides because authorization has ended.
-func (p *pair) end(cause error) {
+func (p *pair) end(s *portcullis.Session, cause error) {
 	p.over.Store(true)
-	code, reason := portcullis.CloseStatus(cause)
+	code, reason := s.CloseStatus(cause)
 	var mask [4]byte
 	_, _ = rand.Read(mask[:])
 	p.backend.End(wsconn.Ending{

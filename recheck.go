@@ -1,0 +1,276 @@
+package portcullis
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	recheckTick    = time.Second      // how often what is due is looked for
+	recheckRate    = 50               // calls a second, if RecheckRate is 0
+	recheckWorkers = 8                // calls at once
+	recheckPause   = time.Second      // after the first failure; then doubled
+	recheckRest    = 64 * time.Second // at most
+)
+
+// atOnce is the time of what is to be asked about at the next opportunity, and
+// of the token system itself.
+var atOnce = time.Unix(1, 0)
+
+// RecheckNow has Run ask the token system again about the tokens of all live
+// sessions whose current Identity match reports true for, within a second or
+// two, and returns how many sessions these are. It is for signals that say that
+// something has changed, but not what. Only sessions whose tokens are kept
+// (Guard.Recheck) can be asked about; match must not call the Guard.
+func (g *Guard) RecheckNow(match func(*Identity) bool) int {
+	return g.sessions.hasten(match)
+}
+
+// A rechecker asks about the tokens of live sessions again: one call a token,
+// however many sessions live on it.
+type rechecker struct {
+	guard *Guard
+
+	mu     sync.Mutex // guards pauses
+	pauses map[string]pause
+}
+
+// A pause is for a token system that gives no answer, by Identity.VerifiedBy.
+type pause struct {
+	length time.Duration
+	until  time.Time
+}
+
+// A group is the sessions that live on one token.
+type group struct {
+	token    string
+	sessions []*Session
+	next     time.Time // when to ask; zero: it isn't settled yet
+}
+
+// run asks until ctx is done.
+func (r *rechecker) run(ctx context.Context) {
+	tick := time.NewTicker(recheckTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.round(ctx, time.Now())
+		}
+	}
+}
+
+// round asks about what is due, the longest overdue first, and about no more
+// than may be asked until the next one.
+func (r *rechecker) round(ctx context.Context, now time.Time) {
+	due := r.due(now)
+	due = due[:min(len(due), cmp.Or(r.guard.RecheckRate, recheckRate))]
+	slots := make(chan struct{}, recheckWorkers)
+	var calls sync.WaitGroup
+	for _, d := range due {
+		slots <- struct{}{}
+		if ctx.Err() != nil || r.pausing(d.by(), now) { // since the round began
+			<-slots
+			continue
+		}
+		calls.Go(func() {
+			defer func() { <-slots }()
+			r.ask(ctx, d)
+		})
+	}
+	calls.Wait()
+}
+
+// by returns the name of the Verifier that has vouched for the group.
+func (d *group) by() string { return d.sessions[0].Identity().VerifiedBy }
+
+// due returns what to ask about, in the order of its time. It settles when to
+// ask about what is new.
+func (r *rechecker) due(now time.Time) []*group {
+	all := slices.DeleteFunc(r.guard.sessions.groups(), func(d *group) bool {
+		every := r.guard.Recheck(d.sessions[0].Identity())
+		if every > 0 && d.next.IsZero() {
+			r.guard.sessions.schedule(d.sessions, every, now)
+		}
+		return d.next.IsZero() || now.Before(d.next) || r.pausing(d.by(), now)
+	})
+	slices.SortFunc(all, func(a, b *group) int { return a.next.Compare(b.next) })
+	return all
+}
+
+// ask asks about a token and does to its sessions what the answer says.
+func (r *rechecker) ask(ctx context.Context, d *group) {
+	g, by := r.guard, d.by()
+	asking := ctx
+	if d.next.Equal(atOnce) {
+		asking = Afresh(ctx)
+	}
+	v, now, err := g.verify(asking, d.token)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case errors.Is(err, ErrUnavailable): // whatever else it says
+		r.fail(by, now)
+		g.log(ctx, "cannot ask about live sessions again", slog.String("verifier", by), slog.String("why", err.Error()))
+		return
+	}
+	r.answered(by)
+	for _, s := range d.sessions {
+		if err != nil {
+			g.withdraw(s, d.token, err)
+		} else {
+			g.confirm(s, d.token, v, now)
+		}
+	}
+	if err == nil {
+		g.sessions.schedule(d.sessions, g.Recheck(v.id), now)
+	}
+}
+
+// withdraw ends a session whose token isn't good any more, unless it has got
+// another one meanwhile.
+func (g *Guard) withdraw(s *Session, token string, err error) {
+	cause := err
+	if errors.Is(err, ErrInvalid) {
+		cause = fmt.Errorf("%w: the token system has withdrawn the token: %w", ErrRevoked, err)
+	}
+	if g.sessions.removeIf(s, token) {
+		s.end(cause)
+	}
+}
+
+// confirm puts a session under a new verdict about the token that it lives on:
+// what the token system says of the user may have changed.
+func (g *Guard) confirm(s *Session, token string, v verdict, now time.Time) {
+	if !sameOwner(s.Identity(), v.id) {
+		g.withdraw(s, token, fmt.Errorf("%w: the token is somebody else's now", ErrRevoked))
+		return
+	}
+	if err := s.policy.allow(s.request, v.id); err != nil && !errors.Is(err, ErrUnavailable) {
+		g.withdraw(s, token, err)
+		return
+	}
+	if g.sessions.renewIf(s, token, v, now) == ErrRevoked { //nolint:errorlint // it is that one, or nothing to act on
+		g.withdraw(s, token, ErrRevoked)
+	}
+}
+
+// pausing reports whether a token system is left alone.
+func (r *rechecker) pausing(by string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return now.Before(r.pauses[by].until)
+}
+
+// fail leaves a token system alone for a while, twice as long as the last time.
+func (r *rechecker) fail(by string, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.pauses[by]
+	if now.Before(p.until) { // another call has failed with this one
+		return
+	}
+	p.length = min(max(2*p.length, recheckPause), recheckRest)
+	p.until = now.Add(jittered(p.length))
+	if r.pauses == nil {
+		r.pauses = make(map[string]pause)
+	}
+	r.pauses[by] = p
+}
+
+func (r *rechecker) answered(by string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.pauses, by)
+}
+
+// jittered returns d, give or take a tenth, so that what began together
+// doesn't stay together.
+func jittered(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5+1) //nolint:gosec // nobody gains by guessing it
+}
+
+// groups returns the sessions that can be asked about again.
+func (g *registry) groups() (list []*group) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	byToken := make(map[string]*group)
+	for _, s := range g.live {
+		if s.token == "" {
+			continue
+		}
+		d := byToken[s.token]
+		if d == nil {
+			d = &group{token: s.token}
+			byToken[s.token] = d
+			list = append(list, d)
+		}
+		d.sessions = append(d.sessions, s)
+		if s.more != nil && !s.more.next.IsZero() && (d.next.IsZero() || s.more.next.Before(d.next)) {
+			d.next = s.more.next
+		}
+	}
+	return list
+}
+
+// hasten settles that it is time to ask about sessions.
+func (g *registry) hasten(match func(*Identity) bool) (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.live {
+		if s.token == "" || !match(s.Identity()) {
+			continue
+		}
+		if s.more == nil {
+			s.more = &more{verified: s.opened}
+		}
+		s.more.next = atOnce
+		n++
+	}
+	return n
+}
+
+// schedule settles when to ask about the sessions of one token: every so often
+// after the token system was last asked, but not right away where somebody
+// remembers its answer for longer than that.
+func (g *registry) schedule(sessions []*Session, every time.Duration, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var next time.Time // zero: never
+	if every > 0 {
+		every = jittered(every)
+		next = now.Add(every / 4)
+	}
+	for _, s := range sessions {
+		if s.more == nil {
+			s.more = &more{verified: s.opened}
+		}
+		if at := s.more.verified.Add(every); every > 0 && at.After(next) {
+			next = at
+		}
+	}
+	for _, s := range sessions {
+		s.more.next = next
+	}
+}
+
+// removeIf takes a session out that lives on the token, and reports whether it
+// did.
+func (g *registry) removeIf(s *Session, token string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.token != token || s.index < 0 {
+		return false
+	}
+	g.drop(s)
+	return true
+}
