@@ -111,7 +111,7 @@ var targets = []target{
 		map[string]error{"404": portcullis.ErrForbidden, "an empty object": nil}, // no such user; nothing known
 	},
 	{
-		"JWT discovery", "application/json", 1, metadata,
+		"JWT discovery", "application/json", 2, metadata,
 		func(base string) map[string]string { return map[string]string{"/keys": publicKeys(base)} },
 		func(t testing.TB, base string, timeout time.Duration) portcullis.Verifier {
 			return newJWT(t, jwt.Config{Issuer: base, Audience: []string{"api"}, Timeout: timeout})

@@ -42,7 +42,10 @@ func TestCheckImports(t *testing.T) {
 		{"root imports dev", ours(".", "dev/issuer"), "only cmd and tests may import dev"},
 
 		{"internal imports std", ours("internal/wsframe", "std:io"), ""},
-		{"keyset imports what it is made of", ours("internal/keyset", "internal/askhttp", "internal/strictjson"), ""},
+		{"keyset imports what it is made of", ours("internal/keyset", "internal/askhttp", "internal/discovery", "internal/jws", "internal/strictjson"), ""},
+		{"jws imports keyset", ours("internal/jws", "internal/keyset"), "internal/jws/... may import only"},
+		{"jws imports another module", ours("internal/jws", "ext:example.com/jose"), "standard library only"},
+		{"discovery imports keyset", ours("internal/discovery", "internal/keyset"), "internal/discovery/... may import only"},
 		{"internal imports another module", ours("internal/keyset", "ext:example.com/jose"), ""},
 		{"internal imports what lies under it", ours("internal/keyset", "internal/keyset/disk"), ""},
 		{"wsconn imports wsframe", ours("internal/wsconn", "internal/wsframe"), ""},

@@ -40,7 +40,9 @@ var layers = []layer{
 
 	// Siblings that are made of others have rows of their own, which name them.
 	{packages: "internal/wsconn/...", imports: []string{"internal/wsframe"}},
-	{packages: "internal/keyset/...", imports: []string{"internal/askhttp", "internal/strictjson"}, thirdParty: true},
+	{packages: "internal/jws/...", imports: []string{"internal/strictjson"}},
+	{packages: "internal/discovery/...", imports: []string{"internal/askhttp", "internal/strictjson"}},
+	{packages: "internal/keyset/...", imports: []string{"internal/askhttp", "internal/discovery", "internal/jws", "internal/strictjson"}, thirdParty: true},
 	// Other modules are for those that the root package does not use: see checkRoot.
 	{packages: "internal/...", thirdParty: true},
 

@@ -187,6 +187,16 @@ func TestJ3Discovery(t *testing.T) {
 	}
 }
 
+// RFC 8414: an issuer of access tokens alone may know nothing of OpenID Connect.
+func TestDiscoveryOAuth(t *testing.T) {
+	mux := http.NewServeMux()
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	mux.Handle("/.well-known/oauth-authorization-server/a", write("application/json", `{"issuer":"`+srv.URL+`/a","jwks_uri":"`+srv.URL+`/keys"}`))
+	mux.Handle("/keys", write("application/json", set(t, jwk(t, edPublic, object{"kid": "k"}))))
+	wantLook(t, newSet(t, keyset.Config{Issuer: srv.URL + "/a"}), "k", "found")
+}
+
 // J3: an https issuer can't send us to http, not even on this machine.
 func TestJ3DiscoveryDowngrade(t *testing.T) {
 	plain := serve(set(t, jwk(t, edPublic, object{"kid": "k"})))

@@ -1,7 +1,7 @@
 // Package keyset holds the public keys with which one token issuer signs: found
-// by its discovery document (OpenID Connect Discovery 1.0, section 4) or at a
-// JWK Set URL (RFC 7517), fetched when needed, kept while the issuer is down; or
-// given from the start.
+// by its metadata (OpenID Connect Discovery 1.0 or RFC 8414) or at a JWK Set URL
+// (RFC 7517), fetched when needed, kept while the issuer is down; or given from
+// the start.
 //
 // It never looks where a token points (jku, x5u, jwk: J3): all that it takes
 // from a token is the name of a key and of an algorithm. Each key is good for
@@ -20,11 +20,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/portcullis-auth/portcullis/internal/askhttp"
+	"github.com/portcullis-auth/portcullis/internal/discovery"
 )
 
 // ErrTooSoon says that a key is not in the set, which was fetched so recently,
@@ -34,11 +34,11 @@ var ErrTooSoon = errors.New("keyset: unknown key, and the keys were fetched a sh
 
 // A Config says whose keys they are. Issuer, URL or Local is required.
 type Config struct {
-	// Issuer is where the discovery document lies, and the "issuer" that it
-	// must state, to the letter. Not looked at if URL or Local is set.
+	// Issuer is where the metadata lies, and the "issuer" that it must state,
+	// to the letter. Not looked at if URL or Local is set.
 	Issuer string
 
-	// URL is that of the JWK Set, for issuers without discovery document.
+	// URL is that of the JWK Set, for issuers without metadata.
 	URL string
 
 	// Local is the keys themselves: a JWK Set, or PEM blocks "PUBLIC KEY" (or
@@ -65,7 +65,8 @@ type Config struct {
 	// them fails. 0: 24 h.
 	MaxStale time.Duration
 
-	// Timeout bounds each call; a fetch makes one or two. 0: 5 s.
+	// Timeout bounds each call; a fetch makes one, or two or three by Issuer.
+	// 0: 5 s.
 	Timeout time.Duration
 
 	// Client lends its Transport and Timeout. nil: our own.
@@ -89,8 +90,8 @@ const retryAfter = 5 * time.Second
 // their timeout.
 type Set struct {
 	config Config
-	plain  bool           // whether the key set may come by http
-	asker  *askhttp.Asker // nil: the keys are local
+	asker  *askhttp.Asker    // nil: the keys are local
+	issuer *discovery.Issuer // nil: there is a URL, or the keys are local
 
 	mu       sync.Mutex // guards what follows; local keys never change
 	keys     []key
@@ -121,26 +122,20 @@ func New(c Config) (*Set, error) {
 		}
 		return &Set{config: c, keys: keys}, nil
 	}
-	source := c.URL
-	if source == "" {
-		source = c.Issuer
-	}
-	u, err := askhttp.CheckURL(source, c.InsecurePlainHTTP)
-	if err != nil {
-		return nil, fmt.Errorf("keyset: %w", err)
-	}
-	if c.URL == "" && strings.Contains(source, "?") {
-		return nil, errors.New("keyset: Issuer must not have a query")
-	}
 	c.Cooldown = cmp.Or(c.Cooldown, time.Minute)
 	c.MaxAge = cmp.Or(c.MaxAge, time.Hour)
 	c.MaxStale = cmp.Or(c.MaxStale, 24*time.Hour)
-	return &Set{
-		config: c,
-		// An https issuer must not hand us over to http, loopback or not.
-		plain: u.Scheme == "http",
-		asker: askhttp.New(c.Client, c.Timeout),
-	}, nil
+	s := &Set{config: c, asker: askhttp.New(c.Client, c.Timeout)}
+	var err error
+	if c.URL != "" {
+		_, err = askhttp.CheckURL(c.URL, c.InsecurePlainHTTP)
+	} else {
+		s.issuer, err = discovery.New(c.Issuer, c.InsecurePlainHTTP, s.asker)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keyset: %w", err)
+	}
+	return s, nil
 }
 
 // Keys returns the keys called kid that are good for the algorithm alg; with

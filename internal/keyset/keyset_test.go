@@ -94,6 +94,8 @@ func TestJ1KeyFitsAlgorithm(t *testing.T) {
 		{"P-384, in the list", []string{"ES256", "ES384"}, jwk(t, ec384Key.Public(), nil), "ES384"},
 		{"P-384, states ES256", []string{"ES256", "ES384"}, jwk(t, ec384Key.Public(), object{"alg": "ES256"}), ""},
 		{"Ed25519", nil, jwk(t, edPublic, nil), "EdDSA"},
+		{"Ed25519, states its name by RFC 9864", nil, jwk(t, edPublic, object{"alg": "Ed25519"}), "EdDSA"},
+		{"P-256, states Ed25519", nil, jwk(t, ecKey.Public(), object{"alg": "Ed25519"}), ""},
 		{"use sig", nil, jwk(t, edPublic, object{"use": "sig"}), "EdDSA"},
 		{"use enc", nil, jwk(t, edPublic, object{"use": "enc"}), ""},
 		{"use SIG", nil, jwk(t, edPublic, object{"use": "SIG"}), ""},
@@ -129,7 +131,7 @@ func TestJ1KeyFitsAlgorithm(t *testing.T) {
 			}
 		})
 	}
-	for _, alg := range []string{"none", "HS256", "HS512", "", "RSA-OAEP", "rs256"} {
+	for _, alg := range []string{"none", "HS256", "HS512", "", "RSA-OAEP", "rs256", "Ed25519"} {
 		if _, err := keyset.New(keyset.Config{URL: "https://a/", Algorithms: []string{"ES256", alg}}); err == nil {
 			t.Errorf("algorithm %q is accepted", alg)
 		}

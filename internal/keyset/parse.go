@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/portcullis-auth/portcullis/internal/jws"
 	"github.com/portcullis-auth/portcullis/internal/strictjson"
 )
 
@@ -64,7 +65,7 @@ func parseKey(raw json.RawMessage, algorithms []string) (k key, ok bool) {
 		return k, false
 	}
 	// RFC 7517, sections 4.2 and 4.3: "use" and "key_ops" each may forbid.
-	if use, err := text(members, "use"); err == nil && use != "sig" || errors.Is(err, errWrongType) {
+	if use, ok := members["use"]; ok && string(use) != `"sig"` {
 		return k, false
 	}
 	if ops, ok := members["key_ops"]; ok {
@@ -81,7 +82,7 @@ func parseKey(raw json.RawMessage, algorithms []string) (k key, ok bool) {
 	if family == "" {
 		return k, false
 	}
-	k.id, k.public, k.alg = jwk.KeyID, jwk.Key, jwk.Algorithm
+	k.id, k.public, k.alg = jwk.KeyID, jwk.Key, jws.CommonName(jwk.Algorithm)
 	if k.alg == "" {
 		k.alg = algorithmFor(family, algorithms)
 	}
@@ -116,24 +117,6 @@ func familyOf(public any) string {
 		return "Ed25519"
 	}
 	return ""
-}
-
-var (
-	errMissing   = errors.New("is missing")
-	errWrongType = errors.New("is not a string")
-)
-
-// text returns the member called name, which must be a string.
-func text(members map[string]json.RawMessage, name string) (string, error) {
-	raw, ok := members[name]
-	if !ok {
-		return "", fmt.Errorf("%q %w", name, errMissing)
-	}
-	var s *string
-	if json.Unmarshal(raw, &s) != nil || s == nil {
-		return "", fmt.Errorf("%q %w", name, errWrongType)
-	}
-	return *s, nil
 }
 
 // Supported reports whether alg is a signature algorithm that a Config's

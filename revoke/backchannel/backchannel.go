@@ -19,9 +19,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/internal/keyset"
@@ -65,11 +64,12 @@ type Config struct {
 	Leeway time.Duration
 
 	// Algorithms are the signature algorithms to accept. nil: RS256, ES256,
-	// PS256 and EdDSA. Symmetric ones and "none" are refused.
+	// PS256 and EdDSA, which stands for Ed25519 (RFC 9864) too. Symmetric ones
+	// and "none" are refused.
 	Algorithms []string
 
 	// Keys finds the issuer's keys. nil: from JWKSURL, or, if that is empty,
-	// from the issuer's discovery document. The fields below are for that.
+	// from the issuer's metadata. The fields below are for that.
 	Keys    Keys
 	JWKSURL string
 
@@ -90,10 +90,9 @@ type Config struct {
 // A Receiver is the handler for the back-channel logout URI. It is made by
 // [New], safe for concurrent use, and needs no closing.
 type Receiver struct {
-	config     Config
-	keys       Keys
-	algorithms []jose.SignatureAlgorithm
-	used       memory
+	config Config
+	keys   Keys
+	used   memory
 }
 
 var _ http.Handler = (*Receiver)(nil)
@@ -121,13 +120,13 @@ func New(c Config) (*Receiver, error) {
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = keyset.DefaultAlgorithms
 	}
-	r := &Receiver{config: c, keys: c.Keys}
+	c.Algorithms = slices.Clone(c.Algorithms)
 	for _, alg := range c.Algorithms {
 		if !keyset.Supported(alg) {
 			return nil, fmt.Errorf("backchannel: algorithm %q is not one for public keys", alg)
 		}
-		r.algorithms = append(r.algorithms, jose.SignatureAlgorithm(alg))
 	}
+	r := &Receiver{config: c, keys: c.Keys}
 	if r.keys == nil {
 		set, err := keyset.New(keyset.Config{
 			Issuer:            c.Issuer,

@@ -2,21 +2,22 @@ package backchannel
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"slices"
-	"strings"
+	"errors"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
 
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/internal/askhttp"
+	"github.com/portcullis-auth/portcullis/internal/jws"
 	"github.com/portcullis-auth/portcullis/internal/strictjson"
 )
 
 // logoutEvent is the member of "events" that makes a token a logout token.
 const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// logoutTypes are the "typ" of logout tokens. Section 2.4 recommends one. Where
+// it is sent it must be this one, or the token is of another kind (RFC 8725,
+// section 3.11).
+var logoutTypes = []string{"", "logout+jwt"}
 
 // A logout is what a verified logout token says.
 type logout struct {
@@ -35,66 +36,27 @@ func (r *Receiver) verify(ctx context.Context, token string) (*logout, error) {
 		return nil, badToken("logout_token: " + err.Error())
 	}
 
-	// RFC 7515, section 4: the header, strictly (J4). Of what it says only alg,
-	// typ, kid and crit are looked at; jku, x5u, x5c and jwk are where forgers
-	// keep their keys (J3).
-	encoded, _, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	// J1, J4, J5: the form, and the header.
+	t, err := jws.Parse(token, r.config.Algorithms, logoutTypes)
 	if err != nil {
-		return nil, badToken("not a signed token")
-	}
-	header, err := strictjson.Object(raw)
-	if err != nil {
-		return nil, badToken("the token's header is not strict JSON")
-	}
-	// Section 2.4 recommends the type. Where it is sent it must be this one, or
-	// the token is of another kind (RFC 8725, section 3.11).
-	if _, ok := header["typ"]; ok {
-		typ := strings.ToLower(text(header, "typ"))
-		if strings.TrimPrefix(typ, "application/") != "logout+jwt" {
-			return nil, badToken(`the token's "typ" is not logout+jwt`)
-		}
-	}
-	if _, ok := header["crit"]; ok { // RFC 7515, section 4.1.11: we understand no extension
-		return nil, badToken(`the token's header has "crit"`)
+		return nil, badToken("logout_token: " + err.Error())
 	}
 
-	// J1: the algorithm is one of our list, which cannot hold "none" or HMAC.
-	alg := text(header, "alg")
-	signed, err := jose.ParseSignedCompact(token, r.algorithms)
-	if err != nil || !slices.Contains(r.algorithms, jose.SignatureAlgorithm(alg)) {
-		return nil, badToken("not a token signed with an accepted algorithm")
-	}
-
-	// The signature, by a key of the issuer that is for this algorithm.
-	kid := text(header, "kid")
-	if _, ok := header["kid"]; ok && kid == "" {
-		return nil, badToken(`the token's "kid" is not a name`)
-	}
-	keys, err := r.keys.Keys(ctx, kid, alg)
-	if err != nil {
+	// J3: the signature, by a key of the issuer that is for this algorithm.
+	err = t.Verify(ctx, r.keys)
+	switch {
+	case errors.Is(err, jws.ErrNoKey), errors.Is(err, jws.ErrSignature):
+		return nil, badToken("logout_token: " + err.Error())
+	case err != nil:
 		return nil, err
 	}
-	var payload []byte
-	for _, key := range keys {
-		if payload, err = signed.Verify(key); err == nil {
-			break
-		}
-	}
-	if len(keys) == 0 || err != nil {
-		return nil, badToken("the signature is not by a key of the issuer")
-	}
-	return r.check(payload, time.Now())
+	return r.check(t, time.Now())
 }
 
 // check checks the claims of a token that the issuer signed.
-func (r *Receiver) check(payload []byte, now time.Time) (*logout, error) {
-	// J4: strict JSON, types as they should be.
-	claims, err := strictjson.Object(payload)
-	if err != nil {
-		return nil, badToken("the claims are not strict JSON")
-	}
-	id, err := portcullis.ParseClaims(payload)
+func (r *Receiver) check(t *jws.Token, now time.Time) (*logout, error) {
+	// J4: types as they should be.
+	id, err := portcullis.ParseClaims(t.Payload)
 	if err != nil {
 		return nil, badToken("a claim is of the wrong type")
 	}
@@ -103,7 +65,7 @@ func (r *Receiver) check(payload []byte, now time.Time) (*logout, error) {
 	if id.Issuer != r.config.Issuer {
 		return nil, badToken(`"iss" is not the issuer configured`)
 	}
-	if !slices.Contains(texts(claims["aud"]), r.config.Audience) {
+	if !t.For(r.config.Audience) {
 		return nil, badToken(`"aud" does not name us`)
 	}
 
@@ -118,19 +80,19 @@ func (r *Receiver) check(payload []byte, now time.Time) (*logout, error) {
 	case id.IssuedAt.Before(early.Add(-r.config.MaxAge)):
 		return nil, badToken(`"iat" is too long ago`)
 	}
-	if _, ok := claims["exp"]; ok && !id.ExpiresAt.After(early) { // null too: it leaves ExpiresAt zero
+	if _, ok := t.Claims["exp"]; ok && !id.ExpiresAt.After(early) { // null too: it leaves ExpiresAt zero
 		return nil, badToken(`"exp" is in the past`)
 	}
 
 	// "events" makes it a logout token; "nonce" would make it an ID token.
-	events, err := strictjson.Object(claims["events"])
+	events, err := strictjson.Object(t.Claims["events"])
 	if err != nil {
 		return nil, badToken(`"events" is not an object`)
 	}
 	if _, err := strictjson.Object(events[logoutEvent]); err != nil {
 		return nil, badToken(`"events" has no logout event`)
 	}
-	if _, ok := claims["nonce"]; ok {
+	if _, ok := t.Claims["nonce"]; ok {
 		return nil, badToken(`"nonce" is not for logout tokens`)
 	}
 
@@ -148,23 +110,4 @@ func (r *Receiver) check(payload []byte, now time.Time) (*logout, error) {
 		id:        id.TokenID,
 		issuedAt:  id.IssuedAt,
 	}, nil
-}
-
-// text returns a member that is a string, or "".
-func text(members map[string]json.RawMessage, name string) (s string) {
-	_ = json.Unmarshal(members[name], &s) // "" if it fails
-	return s
-}
-
-// texts returns a claim that is a string or an array of strings (RFC 7519,
-// section 4.1.3), or nil.
-func texts(raw json.RawMessage) (list []string) {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return []string{s}
-	}
-	if json.Unmarshal(raw, &list) != nil {
-		return nil
-	}
-	return list
 }

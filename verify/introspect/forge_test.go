@@ -58,7 +58,7 @@ func sign(header object, payload []byte, key any) string {
 	case "RS256":
 		signature, err = rsa.SignPKCS1v15(nil, rsaKey(), crypto.SHA256, digest[:])
 	case "PS256":
-		signature, err = rsa.SignPSS(rand.Reader, rsaKey(), crypto.SHA256, digest[:], nil)
+		signature, err = rsa.SignPSS(rand.Reader, rsaKey(), crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	case "ES256":
 		var r, s *big.Int
 		r, s, err = ecdsa.Sign(rand.Reader, ecKey, digest[:])
@@ -67,6 +67,8 @@ func sign(header object, payload []byte, key any) string {
 		mac := hmac.New(sha256.New, key.([]byte))
 		mac.Write([]byte(input))
 		signature = mac.Sum(nil)
+	default:
+		signature = digest[:]
 	}
 	if err != nil {
 		panic(err)

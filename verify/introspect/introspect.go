@@ -27,7 +27,10 @@ import (
 
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/internal/askhttp"
+	"github.com/portcullis-auth/portcullis/internal/discovery"
+	"github.com/portcullis-auth/portcullis/internal/jws"
 	"github.com/portcullis-auth/portcullis/internal/keyset"
+	"github.com/portcullis-auth/portcullis/internal/strictjson"
 )
 
 // A Config says whom to ask, and as whom. URL or Issuer is required, and one of
@@ -73,15 +76,16 @@ type Config struct {
 	SignedResponse SignedResponse
 
 	// JWKSURL is where the keys of signed answers are. "": the "jwks_uri" of
-	// Issuer's metadata, by OpenID Connect Discovery alone.
+	// Issuer's metadata.
 	JWKSURL string
 
 	// Algorithms are those that answers may be signed with. nil: RS256, ES256,
-	// PS256 and EdDSA. Symmetric ones and "none" are refused.
+	// PS256 and EdDSA, which stands for Ed25519 (RFC 9864) too. Symmetric ones
+	// and "none" are refused.
 	Algorithms []string
 
 	// Timeout bounds each call, from dialling to the last byte. Finding the
-	// endpoint takes one or two more, and so do the keys. 0: 5 s.
+	// endpoint takes one or two more, the keys up to three. 0: 5 s.
 	Timeout time.Duration
 
 	// Client lends its Transport and Timeout. nil: our own, with the proxies
@@ -100,7 +104,7 @@ type Config struct {
 type Verifier struct {
 	config   Config
 	asker    *askhttp.Asker
-	endpoint *discovery  // where URL is empty
+	endpoint endpoint    // where URL is empty
 	signer   jose.Signer // of our assertions; nil: no ClientKey
 	keys     *keyset.Set // of signed answers; nil: SignedOff
 }
@@ -126,7 +130,7 @@ func newVerifier(c Config) (*Verifier, error) {
 	v := &Verifier{asker: askhttp.New(c.Client, c.Timeout)}
 	var err error
 	if c.URL == "" && c.Issuer != "" {
-		v.endpoint, err = newDiscovery(c.Issuer, c.InsecurePlainHTTP, v.asker)
+		v.endpoint.issuer, err = discovery.New(c.Issuer, c.InsecurePlainHTTP, v.asker)
 	} else {
 		_, err = askhttp.CheckURL(c.URL, c.InsecurePlainHTTP)
 	}
@@ -155,7 +159,10 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 		return nil, fmt.Errorf("%w: %w", portcullis.ErrInvalid, err)
 	}
 	body, err := v.ask(ctx, token)
-	if err != nil {
+	switch {
+	case errors.Is(err, portcullis.ErrInvalid):
+		return nil, err
+	case err != nil:
 		return nil, unavailable(err)
 	}
 	return v.identity(body)
@@ -179,6 +186,13 @@ func (v *Verifier) ask(ctx context.Context, token string) ([]byte, error) {
 		// RFC 7662, section 2.3: this is about us. About the token the server
 		// says nothing, or it would say so to everybody who asks.
 		return nil, fmt.Errorf("the token system refuses our own credentials, sent as %s (status %d)", v.config.Auth, answer.Status)
+	case http.StatusBadRequest:
+		// RFC 7009, section 2.2.1, and what servers borrow from it: the token is
+		// of a kind that this endpoint never calls active.
+		if body, err := answer.JSON(); err == nil && errorCode(body) == "unsupported_token_type" {
+			return nil, fmt.Errorf("%w: of a type that the token system doesn't introspect", portcullis.ErrInvalid)
+		}
+		return nil, answer.Unexpected()
 	default:
 		return nil, answer.Unexpected()
 	}
@@ -224,4 +238,15 @@ func (v *Verifier) request(ctx context.Context, token string) (*http.Request, er
 
 func unavailable(err error) error {
 	return fmt.Errorf("%w: introspection: %w", portcullis.ErrUnavailable, err)
+}
+
+// errorCode returns the "error" of an error answer (RFC 6749, section 5.2), or
+// "".
+func errorCode(body []byte) string {
+	members, err := strictjson.Object(body)
+	if err != nil {
+		return ""
+	}
+	code, _ := jws.Text(members["error"])
+	return code
 }

@@ -80,6 +80,9 @@ func FuzzVerify(f *testing.F) {
 				return
 			}
 		}
+		if h["alg"] == "Ed25519" { // go-jose doesn't know RFC 9864
+			return
+		}
 		want, err := reference(token)
 		if err != nil {
 			t.Fatalf("accepted what go-jose refuses (%v): %s", err, token)

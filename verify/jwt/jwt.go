@@ -1,7 +1,7 @@
 // Package jwt checks signed access tokens offline: JSON Web Tokens (RFC 7519,
 // RFC 8725), by the profile of RFC 9068 unless told otherwise. The issuer's
-// public keys come from its discovery document, from a JWK Set URL, or are given
-// from the start; see [Config].
+// public keys come from its metadata, from a JWK Set URL, or are given from the
+// start; see [Config].
 //
 // Everything that costs little is checked before the signature, which costs
 // much: a token that is expired, somebody else's or no token at all takes
@@ -19,17 +19,15 @@ package jwt
 import (
 	"cmp"
 	"context"
-	"crypto"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/internal/askhttp"
+	"github.com/portcullis-auth/portcullis/internal/jws"
 	"github.com/portcullis-auth/portcullis/internal/keyset"
 )
 
@@ -37,12 +35,11 @@ import (
 // required.
 type Config struct {
 	// Issuer is the "iss" that tokens must have, to the letter. Its keys are
-	// found by its discovery document (OpenID Connect Discovery 1.0), unless
-	// JWKSURL or Keys is set.
+	// found by its metadata (OpenID Connect Discovery 1.0, or else RFC 8414),
+	// unless JWKSURL or Keys is set.
 	Issuer string
 
-	// JWKSURL is where the issuer's keys are, for issuers without discovery
-	// document.
+	// JWKSURL is where the issuer's keys are, for issuers without metadata.
 	JWKSURL string
 
 	// Keys is the issuer's keys themselves: a JWK Set, or PEM blocks "PUBLIC
@@ -61,7 +58,8 @@ type Config struct {
 
 	// Algorithms are those that the issuer signs with. A key that states no
 	// algorithm is good for the first one here that its type fits. nil: RS256,
-	// ES256, PS256 and EdDSA. Symmetric ones and "none" can't be had.
+	// ES256, PS256 and EdDSA, which stands for Ed25519 (RFC 9864) too. Symmetric
+	// ones and "none" can't be had.
 	Algorithms []string
 
 	// Leeway is how far the issuer's clock may be from ours, for "nbf", "iat"
@@ -81,7 +79,7 @@ type Config struct {
 	// can't be reached. 0: 24 h.
 	MaxStale time.Duration
 
-	// Timeout bounds each call for keys; a fetch makes one or two. 0: 5 s.
+	// Timeout bounds each call for keys; a fetch makes up to three. 0: 5 s.
 	Timeout time.Duration
 
 	// Client lends its Transport and Timeout to those calls. nil: our own.
@@ -129,7 +127,7 @@ func New(c Config) (*Verifier, error) {
 	}
 	c.Types = slices.Clone(c.Types)
 	for i, typ := range c.Types {
-		c.Types[i] = mediaType(typ)
+		c.Types[i] = jws.MediaType(typ)
 		if slices.Contains(otherKinds, c.Types[i]) {
 			return nil, fmt.Errorf("jwt: Types has %q, which is no access token", typ)
 		}
@@ -167,49 +165,30 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 		return nil, refuse(err.Error())
 	}
 
-	// RFC 7515, section 7.1: three parts. Five would be a JWE, which is not
-	// decrypted, let alone decompressed.
-	head, rest, _ := strings.Cut(token, ".")
-	body, tail, _ := strings.Cut(rest, ".")
-	if head == "" || body == "" || tail == "" || strings.Contains(tail, ".") {
-		return nil, refuse("not a signed token of three parts")
-	}
-
-	// J1, J2: the header. What it says of keys, but for a name, is not looked
-	// at: jku, x5u, x5c and jwk are where forgers keep theirs (J3).
-	h, err := v.header(head)
+	// J1, J2, J4, J5: the form, and the header.
+	t, err := jws.Parse(token, v.config.Algorithms, v.config.Types)
 	if err != nil {
-		return nil, err
+		return nil, refuse(err.Error())
 	}
 
 	// J2: the claims. From here on only the signature can be wrong.
-	id, err := v.identity(body, h.typ, time.Now())
+	id, err := v.identity(t, time.Now())
 	if err != nil {
 		return nil, err
 	}
 
 	// J3: the signature, by a key of the issuer that is for this algorithm.
-	signature, err := decode(tail)
-	if err != nil {
-		return nil, refuse("the signature is not base64url")
-	}
-	keys, err := v.keys.Keys(ctx, h.kid, h.alg)
+	err = t.Verify(ctx, v.keys)
 	switch {
-	case errors.Is(err, keyset.ErrTooSoon), err == nil && len(keys) == 0:
-		return nil, refuse("the issuer has no such key for this algorithm")
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", portcullis.ErrUnavailable, err)
+	case err == nil:
+		return id, nil
+	case errors.Is(err, keyset.ErrTooSoon), errors.Is(err, jws.ErrNoKey):
+		return nil, refuse(jws.ErrNoKey.Error())
+	case errors.Is(err, jws.ErrSignature):
+		return nil, refuse(err.Error())
 	}
-	input := []byte(token[:len(token)-len(tail)-1])
-	if !slices.ContainsFunc(keys, func(key crypto.PublicKey) bool { return verified(h.alg, key, input, signature) }) {
-		return nil, refuse("the signature is not by a key of the issuer")
-	}
-	return id, nil
+	return nil, fmt.Errorf("%w: %w", portcullis.ErrUnavailable, err)
 }
-
-// decode reads base64url as RFC 7515, section 2, has it: no padding, and one
-// spelling of each value. (Line breaks, which Go skips, don't get here.)
-func decode(s string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(s) }
 
 // refuse returns the error for a token that fails a check. The words are ours
 // alone, never the token's.

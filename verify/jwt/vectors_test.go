@@ -32,6 +32,8 @@ func tokens(t testing.TB, elsewhere string) []vector {
 		{"good", valid, ""},
 
 		// J1
+		{"J1 the name of RFC 9864", with(object{"alg": "Ed25519"}), ""},
+		{"J1 the name of RFC 9864, forged", forged(object{"alg": "Ed25519"}), "signature"},
 		{"J1 none", bare("none"), "three parts"},
 		{"J1 none, with a signature", with(object{"alg": "none"}), `"alg"`},
 		{"J1 None", with(object{"alg": "None"}), `"alg"`},

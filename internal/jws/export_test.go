@@ -1,4 +1,4 @@
-package jwt
+package jws
 
 // Verified is verified, for tests.
 var Verified = verified
