@@ -17,7 +17,7 @@ func (g *Guard) End(cause error, match func(*Identity) bool) int {
 // EndSession ends the live session that [Session.Handle] names, and reports
 // whether there was one. cause is as for [Guard.End].
 func (g *Guard) EndSession(handle string, cause error) bool {
-	s := g.sessions.byHandle(handle)
+	s := g.Session(handle)
 	if s == nil {
 		return false
 	}

@@ -28,6 +28,9 @@ var (
 	// counts as this one.
 	ErrUnavailable = errors.New("portcullis: cannot tell whether the token is valid")
 
+	// ErrNoSession says that there is no such live session (any more) to renew.
+	ErrNoSession = errors.New("portcullis: no such session")
+
 	// ErrShutdown says that the Guard is shutting down: 503, or Close 1012.
 	ErrShutdown = errors.New("portcullis: shutting down")
 )

@@ -28,8 +28,9 @@ var (
 	// Protocols returns the subprotocols that a handshake offers.
 	Protocols = protocols
 
-	// Echo returns the subprotocol that the Guard answers with.
-	Echo = marker
+	// Echo returns the subprotocol that the Guard answers with, where no source
+	// has noted it.
+	Echo = guessMarker
 )
 
 // Logins returns how many logins have live sockets.

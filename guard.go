@@ -157,7 +157,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 	}
 	found := takeToken(s.request, p.Sources)
 	if s.upgrade {
-		s.response.echo = marker(r.Header, s.request.Header, found.token)
+		s.response.echo = marker(r, s.request, found.token)
 	}
 
 	err := g.decide(s, r, found)

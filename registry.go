@@ -3,7 +3,6 @@ package portcullis
 import (
 	"container/heap"
 	"crypto/rand"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,7 +119,7 @@ func (g *registry) mayRenew(s *Session, v verdict, now time.Time) error {
 		if err := s.Err(); err != nil {
 			return err
 		}
-		return errGone
+		return ErrNoSession
 	}
 	g.lasts(v.deadline, now)
 	return nil
@@ -137,8 +136,6 @@ func (g *registry) put(s *Session, v verdict, now time.Time) {
 	heap.Fix(&g.live, int(s.index))
 	g.arm(now)
 }
-
-var errGone = errors.New("portcullis: no such session")
 
 // remove takes s out of the heap, if it is there.
 func (g *registry) remove(s *Session) {

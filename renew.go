@@ -11,23 +11,27 @@ import (
 // until that one expires, and [FromContext] returns its Identity from now on.
 // The token must be of the same issuer and subject as the session (of the same
 // client, where tokens name no subject), or Renew fails with [ErrForbidden] and
-// changes nothing; likewise if the token is bad or revoked, or we can't tell. If
+// changes nothing; likewise if the token is bad or revoked, or we can't tell, or
+// there is no such session any more ([ErrNoSession], or the cause of its end). If
 // the session's rule doesn't allow the new Identity, the session ends. Of two
 // tokens the one that expires later stays.
 func Renew(ctx context.Context, token string) error {
 	s, ok := ctx.Value(sessionKey{}).(*Session)
 	if !ok {
-		return errGone
+		return ErrNoSession
 	}
 	return s.guard.renew(ctx, s, token)
 }
 
-// Renew is [Renew] for the session that [Session.Handle] names. It looks
+// Session returns the live session that [Session.Handle] names, or nil. It looks
 // through all sessions for it.
+func (g *Guard) Session(handle string) *Session { return g.sessions.byHandle(handle) }
+
+// Renew is [Renew] for the session that [Session.Handle] names.
 func (g *Guard) Renew(ctx context.Context, handle, token string) error {
-	s := g.sessions.byHandle(handle)
+	s := g.Session(handle)
 	if s == nil {
-		return errGone
+		return ErrNoSession
 	}
 	return g.renew(ctx, s, token)
 }
@@ -35,7 +39,7 @@ func (g *Guard) Renew(ctx context.Context, handle, token string) error {
 func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 	old := s.Identity()
 	if old == nil { // it was never admitted
-		return errGone
+		return ErrNoSession
 	}
 	if err := s.Err(); err != nil {
 		return err

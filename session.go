@@ -83,6 +83,13 @@ func (s *Session) Identity() *Identity { return s.identity.Load() }
 // package's errors as its [context.Cause], when authorization ends.
 func (s *Session) Request() *http.Request { return s.request }
 
+// Expires returns when the session will end if nothing else happens.
+func (s *Session) Expires() time.Time {
+	s.guard.sessions.mu.Lock()
+	defer s.guard.sessions.mu.Unlock()
+	return s.deadline
+}
+
 // Handle names the session in this process, for [Guard.Renew].
 func (s *Session) Handle() string { return handle(s.guard.sessions.prefix(), s.number) }
 

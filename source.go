@@ -1,6 +1,7 @@
 package portcullis
 
 import (
+	"context"
 	"encoding/base64"
 	"maps"
 	"net/http"
@@ -173,6 +174,9 @@ func Subprotocol(marker string) TokenSource {
 		if !found.ok {
 			return "", false
 		}
+		if slices.Contains(offered, marker) {
+			*r = *r.WithContext(context.WithValue(r.Context(), markerKey{}, marker))
+		}
 		// What is offered twice (against RFC 6455, section 4.1) is removed twice.
 		rest = slices.DeleteFunc(rest, func(p string) bool { return slices.Contains(taken, p) })
 		if len(rest) == 0 {
@@ -183,6 +187,9 @@ func Subprotocol(marker string) TokenSource {
 		return found.token, true
 	}
 }
+
+// markerKey is where Subprotocol notes the marker that it has taken.
+type markerKey struct{}
 
 // protocols returns the subprotocols that a handshake offers, in order.
 func protocols(h http.Header) (offered []string) {
@@ -264,9 +271,17 @@ func takeToken(r *http.Request, sources []TokenSource) (f found) {
 }
 
 // marker returns the subprotocol to answer with if the handler selects none:
-// of what takeToken took out of the offer, the part that isn't the token. If it
-// isn't clear which that is there is none: it could be a token.
-func marker(before, after http.Header, token string) (marker string) {
+// of what takeToken took out of the offer, the part that isn't the token.
+// Subprotocol has noted it; for other sources, if it isn't clear which that is
+// there is none: it could be a token.
+func marker(before, after *http.Request, token string) (marker string) {
+	if noted, ok := after.Context().Value(markerKey{}).(string); ok {
+		return noted
+	}
+	return guessMarker(before.Header, after.Header, token)
+}
+
+func guessMarker(before, after http.Header, token string) (marker string) {
 	rest := protocols(after)
 	for _, p := range protocols(before) {
 		_, carriesToken := cutAnyPrefix(p, protocolPrefixes)

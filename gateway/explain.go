@@ -72,9 +72,10 @@ func (g *Gateway) Explain(ctx context.Context, token string) *Explanation {
 // passage says what becomes of a token on a route.
 func (g *Gateway) passage(ctx context.Context, rt *route, token string, id *portcullis.Identity) Passage {
 	p := Passage{Route: rt.Route}
-	for i, place := range g.places(rt.Route) {
-		r := carrying(ctx, rt.Route, place, token)
-		got, ok := rt.policy.Sources[i](r)
+	places := g.places(rt.Route)
+	for i, source := range sources(places) {
+		place := places[i]
+		got, ok := source(carrying(ctx, rt.Route, place, token))
 		p.Ways = append(p.Ways, Way{place, ok && got == token})
 	}
 	if rt.policy.Allow != nil {

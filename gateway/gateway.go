@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -41,6 +42,8 @@ type Gateway struct {
 	table     *config.Table
 	routes    map[*config.Route]*route
 	logout    http.Handler // nil: there is none
+	tickets   *tickets     // nil: there are none
+	own       *own
 	names     headerNames
 
 	transports []*http.Transport // to the routes' backends
@@ -65,9 +68,11 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		config: c,
 		log:    log,
 		guard: &portcullis.Guard{
-			MaxSession: c.MaxSession,
-			Leeway:     c.Leeway,
-			Log:        log,
+			Recheck:     rechecks(c.Verify),
+			RecheckRate: int(c.RecheckRate),
+			MaxSession:  c.MaxSession,
+			Leeway:      c.Leeway,
+			Log:         log,
 		},
 		public: &portcullis.Guard{Verifier: portcullis.VerifierFunc(anybody), MaxSession: publicSession, Log: log},
 		table:  config.NewTable(c.Routes),
@@ -79,10 +84,18 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g.guard.Verifier = g.verifiers
+	if c.Tickets != nil {
+		if g.tickets, err = newTickets(c.Tickets.Lifetime, c.Tickets.KeysDir); err != nil {
+			g.verifiers.close()
+			return nil, err
+		}
+	}
+	g.own = g.newOwn()
 	for i := range c.Routes {
 		g.routes[&c.Routes[i]] = g.newRoute(&c.Routes[i])
 	}
-	if l := c.Logout; l != nil {
+	for i := range c.Logout {
+		l := &c.Logout[i]
 		receiver := backchannel.Config{
 			Issuer: l.Issuer, Audience: l.ClientID, InsecurePlainHTTP: l.InsecurePlainHTTP,
 			Revoke: g.guard.Revoke, Log: log,
@@ -125,12 +138,18 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	r := &route{
 		Route:  c,
 		guard:  g.guard,
-		policy: portcullis.Policy{Origins: c.Origins, Grace: g.config.Grace, Deny: denial(c.Login)},
+		policy: portcullis.Policy{Origins: c.Origins, Grace: g.config.Grace, Deny: denial(c.Login), CloseStatus: closeCodes(c)},
+	}
+	if c.AcceptThenClose {
+		r.policy.Deny = portcullis.DenyByClose(r.policy.CloseStatus, r.policy.Deny)
 	}
 	if c.BackendCA != nil {
 		r.dialer.TLS = clientTLS(c.BackendCA)
 	}
 	r.policy.Sources = sources(g.places(c))
+	if g.tickets != nil {
+		r.policy.Sources = slices.Insert(r.policy.Sources, 0, g.tickets.source)
+	}
 	if c.Public { // the first one decides, the others only remove
 		r.guard = g.public
 		r.policy.Sources = slices.Insert(r.policy.Sources, 0, nobodysToken)
@@ -180,6 +199,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.logout.ServeHTTP(w, r)
 		return
 	}
+	if g.own.serve(w, r) {
+		return
+	}
 	r = g.names.strip(r)
 	c, ok := g.table.Find(r.Host, r.URL.Path)
 	if !ok {
@@ -215,6 +237,12 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, why
 	http.Error(w, why, status)
 }
 
+func (g *Gateway) logOwn(r *http.Request, err error) {
+	g.log.LogAttrs(r.Context(), slog.LevelInfo, "refused", slog.String("why", err.Error()),
+		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.Path),
+		slog.String("remote", r.RemoteAddr))
+}
+
 // Serve answers on the listener, which it closes, until ctx is done or the
 // listener fails. Then sockets are told to come back, and requests may finish
 // for the configured time. It returns nil if ctx was done and all of them did.
@@ -228,6 +256,11 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 	}
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	asking.Go(func() { _ = g.guard.Run(running) }) // without a Store it ends when told
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	var err error

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -21,12 +22,19 @@ const answerTimeout = 10 * time.Second
 // serveSocket authorizes a handshake that is well-formed, makes it with the
 // backend, and moves frames until the socket is over.
 func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route) {
+	var withTicket string
+	if g.tickets != nil {
+		r = r.WithContext(context.WithValue(r.Context(), redeemedKey{}, &withTicket))
+	}
 	s, err := rt.guard.Admit(r, rt.policy)
 	if err != nil {
-		portcullis.DenyStatus(w, r, err)
+		rt.policy.Deny(w, s.Request(), err)
 		return
 	}
 	defer s.Close()
+	if withTicket != "" {
+		defer g.tickets.opened(withTicket, s)()
+	}
 
 	out := s.Request().Clone(s.Request().Context())
 	removeHopByHop(out.Header)
@@ -39,7 +47,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		if err == nil {
 			closeAnswer(answer, backend)
 		}
-		portcullis.DenyStatus(w, r, cause)
+		rt.policy.Deny(w, s.Request(), cause)
 		return
 	case r.Context().Err() != nil: // the client has gone
 		if err == nil {

@@ -84,6 +84,15 @@ func (g *Gateway) Verifiers() []VerifierInfo {
 	return list
 }
 
+// rechecks says how often a token system is asked again about live sessions.
+func rechecks(list []config.Verify) func(*portcullis.Identity) time.Duration {
+	every := make(map[string]time.Duration, len(list))
+	for _, c := range list {
+		every[c.Name] = c.Recheck
+	}
+	return func(id *portcullis.Identity) time.Duration { return every[id.VerifiedBy] }
+}
+
 // A named Verifier says who it is.
 type named struct {
 	name string

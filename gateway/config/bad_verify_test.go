@@ -8,7 +8,7 @@ var badVerify = []struct{ name, keys, want string }{
 	{"two of one prefix", "- {name: a, for: {prefixes: p_}, jwt: {issuer: https://a, audience: x}}\n- {name: b, for: {prefixes: [q_, p_]}, jwt: {issuer: https://a, audience: x}}", "3:4: verify[1]: is for tokens with a prefix that also belong to verify[0]; remove one of them"},
 	{"two kinds in a list", "- {jwt: {issuer: https://a, audience: x}, http_check: {url: https://b}}", "2:4: verify[0]: has both jwt and http_check; keep one of them, or make it a list of token systems"},
 	{"none in a list", "- {name: x}", "2:4: verify[0]: says nobody to ask; add introspection, jwt or http_check below it"},
-	{"list of text", "- x", "2:4: verify[0]: must be keys with values, but is text; its keys are cache, for, http_check, introspection, jwt, name, outage, userinfo"},
+	{"list of text", "- x", "2:4: verify[0]: must be keys with values, but is text; its keys are cache, for, http_check, introspection, jwt, name, outage, recheck, userinfo"},
 
 	{"jwt bare", "jwt: {}", "2:2: verify.jwt.audience: is missing; add it\nportcullis.yaml:2:2: verify.jwt.issuer: is missing; add it"},
 	{"jwt plain", "jwt: {issuer: http://id.example.com, audience: x}", "2:16: verify.jwt.issuer: is http to another machine; use https, or set insecure_plain_http: true if you trust the network between"},

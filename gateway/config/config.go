@@ -56,9 +56,17 @@ type Config struct {
 	// list of several.
 	Verify []Verify `yaml:"verify" required:"true" one:"true"`
 
+	// RecheckRate is how many calls a second may ask again about live sessions.
+	RecheckRate Count `yaml:"recheck_rate" default:"50" min:"1" max:"100000"`
+
 	// Logout receives OpenID Connect Back-Channel Logout at
-	// /.portcullis/backchannel-logout. Without it there is no such endpoint.
-	Logout *Logout `yaml:"logout"`
+	// /.portcullis/backchannel-logout: from one OpenID Provider, or from each of
+	// a list. Without it there is no such endpoint.
+	Logout []Logout `yaml:"logout" one:"true"`
+
+	// Tickets are short-lived stand-ins for a token in the URL of a socket, from
+	// /.portcullis/ticket. Without it there are none.
+	Tickets *Tickets `yaml:"tickets"`
 
 	// UserinfoHeader is the header in which the backend gets all claims as one
 	// JSON object. Whatever the client sent under that name is removed.
@@ -92,6 +100,18 @@ type Admin struct {
 
 // Off reports whether there is no such listener.
 func (a *Admin) Off() bool { return a.Listen == "off" }
+
+// Tickets are how a page opens a socket without putting its token into a URL.
+type Tickets struct {
+	// Lifetime is how long a ticket may be redeemed, once.
+	Lifetime time.Duration `yaml:"lifetime" default:"30s" min:"1s" max:"5m"`
+
+	// KeysDir is a folder for the keys that tickets are encrypted with, which
+	// several gateways can share. It must exist. The keys are made there when
+	// needed, and replaced each day. Without it they are made when the gateway
+	// starts, and never leave it.
+	KeysDir string `yaml:"keys_dir" check:"file"`
+}
 
 // Logout is whose logout tokens are believed (OpenID Connect Back-Channel
 // Logout 1.0).

@@ -169,7 +169,7 @@ func TestFull(t *testing.T) {
 	if !cmp.Equal(c.Tokens, want) {
 		t.Errorf("tokens: got %v, want %v", c.Tokens, want)
 	}
-	if c.Admin.Key.Reveal() != "0123456789abcdef" || c.Logout.Issuer != "https://id.example.com" || c.UserinfoMax != 16<<10 {
+	if c.Admin.Key.Reveal() != "0123456789abcdef" || c.Logout[0].Issuer != "https://id.example.com" || c.UserinfoMax != 16<<10 {
 		t.Errorf("got %+v", c)
 	}
 	if r := c.Routes[1]; r.Allow.String() != `"chat" in identity.scopes` || len(r.Origins) != 2 {

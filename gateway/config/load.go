@@ -23,13 +23,15 @@ func Load(file string, env func(string) (string, bool)) (*Config, error) {
 	if env == nil {
 		env = os.LookupEnv
 	}
-	return load(file, outside{read: readFile, env: env})
+	return load(file, outside{read: readFile, env: env, folder: isFolder})
 }
 
 // outside is what a configuration refers to.
 type outside struct {
 	read func(name string, limit int64) ([]byte, error)
 	env  func(name string) (string, bool)
+
+	folder func(name string) error // nil: name is one
 }
 
 func load(file string, out outside) (*Config, error) {
@@ -67,6 +69,14 @@ func readFile(name string, limit int64) ([]byte, error) {
 		err = errors.New("larger than " + strconv.FormatInt(limit, 10) + " bytes")
 	}
 	return text, err
+}
+
+func isFolder(name string) error {
+	info, err := os.Stat(name)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a folder")
+	}
+	return err
 }
 
 // reason returns what the operating system says, without the file's name: it

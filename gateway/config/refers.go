@@ -63,3 +63,14 @@ func (k *checker) file(key, name string, limit int64) (string, bool) {
 	}
 	return string(text), true
 }
+
+// folder returns the path of a folder that the configuration refers to.
+func (k *checker) folder(key, name string) string {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(k.dir, name)
+	}
+	if err := k.outside.folder(name); err != nil {
+		k.fail(key, "refers to a folder that cannot be used: "+reason(err), "create it, or correct the name")
+	}
+	return name
+}

@@ -54,6 +54,16 @@ type Route struct {
 	// the page's own URL, escaped. Without it they are answered 401.
 	Login LoginURL `yaml:"login" check:"login"`
 
+	// CloseCodes are what sockets are closed with: 3000 and 3003 (iana), 4401 and
+	// 4403 (4xxx), or 1008 for both (policy). The reason words are always the
+	// same, and so are 1012 and 1013.
+	CloseCodes string `yaml:"close_codes" default:"iana" enum:"iana 4xxx policy"`
+
+	// AcceptThenClose accepts sockets that are refused and closes them at once,
+	// with the code and reason that say why: script cannot see the status of a
+	// handshake. The backend hears nothing of it.
+	AcceptThenClose bool `yaml:"accept_then_close" default:"false"`
+
 	// Line is where the route stands in the file.
 	Line int `yaml:"-"`
 }

@@ -27,12 +27,29 @@ func (k *checker) config(c *Config) {
 	}
 	k.places(c.Tokens, "tokens")
 	k.verify(c.Verify)
-	if c.Logout != nil {
-		issuer, _ := url.Parse(c.Logout.Issuer)
-		k.transport("logout.issuer", issuer, "logout", c.Logout.InsecurePlainHTTP)
-		k.transport("logout.jwks_url", c.Logout.JWKSURL, "logout", c.Logout.InsecurePlainHTTP)
+	k.logout(c.Logout)
+	if c.Tickets != nil && c.Tickets.KeysDir != "" {
+		c.Tickets.KeysDir = k.folder("tickets.keys_dir", c.Tickets.KeysDir)
 	}
 	k.routes(c.Routes)
+}
+
+func (k *checker) logout(list []Logout) {
+	first := map[string]int{}
+	for i := range list {
+		l, key := &list[i], "logout"
+		if k.has("logout[0]") {
+			key += "[" + strconv.Itoa(i) + "]"
+		}
+		issuer, _ := url.Parse(l.Issuer)
+		k.transport(key+".issuer", issuer, key, l.InsecurePlainHTTP)
+		k.transport(key+".jwks_url", l.JWKSURL, key, l.InsecurePlainHTTP)
+		if j, ok := first[l.Issuer]; ok && l.Issuer != "" {
+			k.fail(key+".issuer", fmt.Sprintf("is that of logout[%d] too", j), "remove one of them")
+			continue
+		}
+		first[l.Issuer] = i
+	}
 }
 
 func (k *checker) admin(a *Admin) {

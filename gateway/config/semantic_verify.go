@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // verify looks at the token systems.
@@ -18,6 +19,9 @@ func (k *checker) verify(list []Verify) {
 		k.kinds(v, key)
 		if v.Introspection != nil {
 			k.introspection(v.Introspection, key+".introspection")
+		}
+		if v.JWT == nil && !k.has(key+".recheck") {
+			v.Recheck = time.Minute
 		}
 		if v.JWT != nil {
 			k.jwt(v.JWT, key+".jwt")

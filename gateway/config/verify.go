@@ -32,6 +32,12 @@ type Verify struct {
 	// claims.
 	Userinfo *Userinfo `yaml:"userinfo"`
 
+	// Recheck is how often the token system is asked again about the token that
+	// a live socket, or a long answer, lives on: one call for each token. 0s
+	// never asks. Without it, 1m for introspection and http_check, and never for
+	// jwt.
+	Recheck time.Duration `yaml:"recheck" max:"24h"`
+
 	// Cache is how long answers are remembered, so that the token system isn't
 	// asked again with each request.
 	Cache Cache `yaml:"cache"`
