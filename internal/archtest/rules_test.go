@@ -66,6 +66,7 @@ var layers = []layer{
 	{packages: "examples/...", imports: []string{".", "verify/...", "revoke/...", "store/..."}, thirdParty: true},
 
 	// Only the tests of these have anything to import.
+	{packages: "client/..."},
 	{packages: "interop/...", thirdParty: true},
 }
 
