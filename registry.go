@@ -259,10 +259,10 @@ func (g *registry) snapshot(keep func(*Session) bool) (list []*Session) {
 }
 
 // byHandle returns the live session of that handle, or nil.
-func (g *registry) byHandle(handle string) *Session {
-	digits, ok := strings.CutPrefix(handle, g.prefix())
+func (g *registry) byHandle(name string) *Session {
+	digits, ok := strings.CutPrefix(name, g.prefix())
 	number, err := strconv.ParseUint(digits, 36, 64)
-	if !ok || err != nil {
+	if !ok || err != nil || handle(g.prefix(), number) != name { // one spelling each
 		return nil
 	}
 	if list := g.snapshot(func(s *Session) bool { return s.number == number }); len(list) > 0 {

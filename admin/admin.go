@@ -1,31 +1,55 @@
 // Package admin is the operator's API: which sessions there are, and ending
 // them. It belongs on a listener of its own, never on the public one.
 //
-//	GET  /v1/sessions      the live sessions of this process
-//	GET  /v1/verifiers     the token systems, and how they have been asked
-//	POST /v1/revocations   a portcullis.Revocation: ends what it names. Refused is
-//	                       one with a member that is empty, with issued_before in
-//	                       the future, or with until in the past
-//	GET  /livez, /readyz   200; they need no key and tell nothing else
+//	GET  /v1/sessions           the live sessions of this process, see below
+//	GET  /v1/sessions/{handle}  one of them, and in words why it lives
+//	GET  /v1/verifiers          the token systems, and how they have been asked
+//	POST /v1/revocations        a portcullis.Revocation: ends what it names. Refused
+//	                            is one with a member that is empty, with issued_before
+//	                            in the future, or with until in the past. Or
+//	                            {"session": handle}: ends that session, and no more
+//	GET  /v1/openapi.json       all of this as OpenAPI 3.1
+//	GET  /livez, /readyz        200; they need no key and tell nothing else
 //
-// Errors are problem details (RFC 9457).
+// # Lists of sessions
+//
+// A list is narrowed by parameters, all of which must match:
+//
+//	iss, sub, sid, jti, client_id, verifier  equal, byte for byte
+//	kind                                     http or socket
+//	host                                     as the request named it, with its port if
+//	                                         it did; upper and lower case are the same
+//	path                                     begins with it: /ws finds /wsapi/ too
+//
+// It begins with the session that was admitted first. limit is how many it
+// holds at most, 1 to 1000, by default 100; if there are more, the answer has
+// "next", which as the parameter after continues the list. Whatever comes and
+// goes meanwhile, a session that stays is listed once.
+//
+// Parameters that are unknown, empty or given twice are refused. Errors are
+// problem details (RFC 9457).
 package admin
 
 import (
-	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	_ "embed"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/portcullis-auth/portcullis"
 )
+
+// openAPI describes the API.
+//
+//go:embed openapi.json
+var openAPI string
 
 // A Config says what is administrated, and by whom.
 type Config struct {
@@ -42,31 +66,71 @@ type Config struct {
 	Key string
 }
 
+// An api is the handlers' common ground.
+type api struct {
+	Config
+	lists string // what this api's cursors begin with
+}
+
+// An endpoint is one thing that can be asked of the API.
+type endpoint struct {
+	method, path string
+	serve        http.HandlerFunc
+}
+
+// endpoints are all that need the key. Only sessions takes parameters.
+func (a *api) endpoints() []endpoint {
+	list := []endpoint{
+		{"GET", "/v1/sessions", a.sessions},
+		{"GET", "/v1/sessions/{handle}", bare(a.session)},
+		{"POST", "/v1/revocations", bare(a.revoke)},
+		{"GET", "/v1/openapi.json", bare(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, openAPI)
+		})},
+	}
+	if a.Verifiers != nil {
+		list = append(list, endpoint{"GET", "/v1/verifiers", bare(func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, map[string]any{"verifiers": a.Verifiers()})
+		})})
+	}
+	return list
+}
+
 // New returns the API. It is safe for concurrent use.
 func New(c Config) http.Handler {
 	if c.Guard == nil {
 		panic("admin: Config.Guard is nil")
 	}
-	api := http.NewServeMux()
-	api.HandleFunc("GET /v1/sessions", c.sessions)
-	api.HandleFunc("/v1/sessions", wrongMethod("GET, HEAD"))
-	if c.Verifiers != nil {
-		api.HandleFunc("GET /v1/verifiers", func(w http.ResponseWriter, _ *http.Request) {
-			answer(w, map[string]any{"verifiers": c.Verifiers()})
+	inner := http.NewServeMux()
+	for _, e := range (&api{c, rand.Text()}).endpoints() {
+		inner.HandleFunc(e.method+" "+e.path, e.serve)
+		allowed := strings.Replace(e.method, "GET", "GET, HEAD", 1)
+		inner.HandleFunc(e.path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", allowed)
+			problem(w, http.StatusMethodNotAllowed, "method", "use "+allowed)
 		})
-		api.HandleFunc("/v1/verifiers", wrongMethod("GET, HEAD"))
 	}
-	api.HandleFunc("POST /v1/revocations", c.revoke)
-	api.HandleFunc("/v1/revocations", wrongMethod("POST"))
-	api.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		problem(w, http.StatusNotFound, "not_found", "the API has GET /v1/sessions, GET /v1/verifiers and POST /v1/revocations")
+	inner.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusNotFound, "not_found", "there is no such thing; GET /v1/openapi.json says what there is")
 	})
 	mux := http.NewServeMux()
 	ok := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
 	mux.HandleFunc("GET /livez", ok)
 	mux.HandleFunc("GET /readyz", ok)
-	mux.Handle("/", c.protect(api))
+	mux.Handle("/", c.protect(inner))
 	return mux
+}
+
+// bare refuses parameters, for what takes none.
+func bare(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			problem(w, http.StatusBadRequest, "parameters", "this takes no parameters")
+			return
+		}
+		next(w, r)
+	}
 }
 
 // protect lets only the operator through (A2).
@@ -118,25 +182,6 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && ip.IsLoopback()
-}
-
-// sessions lists the live sessions, the oldest first.
-func (c Config) sessions(w http.ResponseWriter, _ *http.Request) {
-	list := slices.SortedFunc(c.Guard.Sessions(), func(a, b portcullis.SessionInfo) int {
-		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.Handle, b.Handle))
-	})
-	if list == nil {
-		list = []portcullis.SessionInfo{}
-	}
-	answer(w, map[string]any{"sessions": list})
-}
-
-// wrongMethod answers those who take another method than is allowed.
-func wrongMethod(allowed string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Allow", allowed)
-		problem(w, http.StatusMethodNotAllowed, "method", "use "+allowed)
-	}
 }
 
 func answer(w http.ResponseWriter, v any) {

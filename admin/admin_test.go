@@ -210,6 +210,13 @@ func TestWrongMethodsAndPaths(t *testing.T) {
 	if s.Err() != nil {
 		t.Errorf("one of them ended a session: %v", s.Err())
 	}
+	for target, want := range map[string]string{"/v1/sessions": "GET, HEAD", "/v1/revocations": "POST"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodDelete, "http://localhost:8081"+target, nil))
+		if got := w.Header().Get("Allow"); got != want {
+			t.Errorf("%s: Allow %q, want %q", target, got, want)
+		}
+	}
 }
 
 // A body that breaks off isn't too large.

@@ -42,7 +42,8 @@ type Gateway struct {
 	table     *config.Table
 	routes    map[*config.Route]*route
 	logout    http.Handler // nil: there is none
-	tickets   *tickets     // nil: there are none
+	signals   *signals
+	tickets   *tickets // nil: there are none
 	own       *own
 	names     headerNames
 
@@ -90,25 +91,38 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 			return nil, err
 		}
 	}
+	if g.signals, err = newSignals(c.Signals, g.guard, log); err != nil {
+		g.verifiers.close()
+		return nil, err
+	}
 	g.own = g.newOwn()
 	for i := range c.Routes {
 		g.routes[&c.Routes[i]] = g.newRoute(&c.Routes[i])
 	}
-	for i := range c.Logout {
-		l := &c.Logout[i]
-		receiver := backchannel.Config{
-			Issuer: l.Issuer, Audience: l.ClientID, InsecurePlainHTTP: l.InsecurePlainHTTP,
-			Revoke: g.guard.Revoke, Log: log,
-		}
-		if l.JWKSURL != nil {
-			receiver.JWKSURL = l.JWKSURL.String()
-		}
-		if g.logout, err = backchannel.New(receiver); err != nil {
+	if len(c.Logout) > 0 {
+		if g.logout, err = newLogout(c.Logout, g.guard, log); err != nil {
 			g.verifiers.close()
 			return nil, err
 		}
 	}
 	return g, nil
+}
+
+// newLogout returns the receiver of logout tokens.
+func newLogout(list []config.Logout, guard *portcullis.Guard, log *slog.Logger) (http.Handler, error) {
+	var receivers []*backchannel.Receiver
+	for i := range list {
+		l := &list[i]
+		r, err := backchannel.New(backchannel.Config{
+			Issuer: l.Issuer, Audience: l.ClientID, JWKSURL: text(l.JWKSURL), InsecurePlainHTTP: l.InsecurePlainHTTP,
+			Revoke: guard.Revoke, Log: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		receivers = append(receivers, r)
+	}
+	return backchannel.Join(receivers...)
 }
 
 // Close frees what the Gateway holds, once nothing is served any more. It always
@@ -157,7 +171,11 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	if c.Allow != nil {
 		r.policy.Allow = c.Allow.Allow
 	}
-	r.http = r.guard.HandlerWith(r.policy, g.newProxy(r))
+	proxy := g.newProxy(r)
+	if !c.Public {
+		proxy = g.signals.behind(proxy)
+	}
+	r.http = r.guard.HandlerWith(r.policy, proxy)
 	return r
 }
 
@@ -197,6 +215,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path == logoutPath && g.logout != nil {
 		g.logout.ServeHTTP(w, r)
+		return
+	}
+	if receiver, ok := g.signals.pushed[r.URL.Path]; ok {
+		receiver.ServeHTTP(w, r)
 		return
 	}
 	if g.own.serve(w, r) {
@@ -261,6 +283,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	asking.Go(func() { _ = g.guard.Run(running) }) // without a Store it ends when told
+	g.signals.run(running, &asking)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	var err error

@@ -140,6 +140,11 @@ func (o *own) admit(w http.ResponseWriter, r *http.Request, allow func(*http.Req
 		err = fmt.Errorf("%w: a call by cookie needs an Origin header; clients that aren't browsers send a bearer token", portcullis.ErrForbidden)
 		o.g.logOwn(r, err)
 	}
+	if err == nil {
+		if err = o.g.signals.check(a.Session); err != nil {
+			a.Close()
+		}
+	}
 	if err != nil {
 		portcullis.DenyStatus(w, r, err)
 		return a, false

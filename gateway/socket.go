@@ -32,6 +32,12 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		return
 	}
 	defer s.Close()
+	if !rt.Public {
+		if err := g.signals.check(s); err != nil {
+			rt.policy.Deny(w, s.Request(), err)
+			return
+		}
+	}
 	if withTicket != "" {
 		defer g.tickets.opened(withTicket, s)()
 	}

@@ -41,18 +41,36 @@ func startGateway(t *testing.T, verify string) (base string) {
 	}))
 	t.Cleanup(backend.Close)
 
-	file := filepath.Join(t.TempDir(), "portcullis.yaml")
-	yaml := fmt.Sprintf(`
-listen: 127.0.0.1:1
-grace: 500ms
-shutdown_grace: 2s
-tokens: [{cookie: session}, bearer, {subprotocol: bearer}, {query: token}]
+	l := listen(t)
+	serveGateway(t, l, fmt.Sprintf(`
 verify:
 %s
 routes:
   - {path: /, backend: %s}
-`, verify, backend.URL)
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+`, verify, backend.URL))
+	return "http://" + l.Addr().String()
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// serveGateway starts a gateway with that configuration on the listener, until
+// the test ends.
+func serveGateway(t *testing.T, l net.Listener, yaml string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "portcullis.yaml")
+	if err := os.WriteFile(file, []byte(`
+listen: 127.0.0.1:1
+grace: 500ms
+shutdown_grace: 2s
+tokens: [{cookie: session}, bearer, {subprotocol: bearer}, {query: token}]
+`+yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.Load(file, func(name string) (string, bool) { return gatewaySecret, name == "SECRET" })
@@ -63,10 +81,6 @@ routes:
 	if heard(err) != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- g.Serve(ctx, l) }()
@@ -75,7 +89,6 @@ routes:
 		_ = heard(<-ended)
 		_ = heard(g.Close())
 	})
-	return "http://" + l.Addr().String()
 }
 
 // ways are those in which a request may carry a token.

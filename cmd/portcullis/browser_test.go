@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/portcullis-auth/portcullis"
 )
 
 // A page is the demo in one tab of a real browser.
@@ -109,7 +113,7 @@ func (p page) choose(way string) {
 	p.state("open")
 }
 
-var labels = map[string]string{"cookie": "by cookie", "query": "by URL parameter", "subprotocol": "by subprotocol"}
+var labels = map[string]string{"cookie": "by cookie", "query": "by URL parameter", "subprotocol": "by subprotocol", "ticket": "by ticket"}
 
 // say sends a message, and waits until it is there with the name and the way.
 func (p page) say(text, name, way string) {
@@ -151,7 +155,7 @@ func visit(t *testing.T, url string) {
 
 	bob := page{t, chromium(t)}
 	bob.login(url, "bob")
-	for _, way := range []string{"query", "subprotocol", "cookie"} {
+	for _, way := range []string{"query", "subprotocol", "ticket", "cookie"} {
 		alice.choose(way)
 		alice.say("hello by "+way, "alice", way)
 		bob.hears("hello by "+way, "alice", way)
@@ -200,6 +204,63 @@ func TestBrowserTokenRunsOut(t *testing.T) {
 			p.picture("expired")
 		})
 	}
+}
+
+// S7: a socket lives on over three lifetimes of its tokens, and isn't opened
+// anew: the page renews it before each of them ends.
+func TestBrowserRenewal(t *testing.T) {
+	out, _ := command(t, nil, "demo", "--listen", "127.0.0.1:0", "--token-lifetime", "6s")
+	url := eventually(t, out, `(http://127\.0\.0\.1:\d+/)\n`)
+	api := eventually(t, out, `(http://127\.0\.0\.1:\d+)/v1/sessions`)
+	p := page{t, chromium(t)}
+	p.login(url, "alice")
+	p.choose("ticket")
+	p.say("first", "alice", "ticket")
+	first := sockets(t, api)
+	if len(first) != 1 {
+		t.Fatalf("%d sockets, want one", len(first))
+	}
+	opened := value[int64](p, "the time", `Date.now()`)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); ; <-tick.C {
+		now := sockets(t, api)
+		if len(now) != 1 || now[0].Handle != first[0].Handle {
+			p.fail("the socket was not kept", fmt.Errorf("%+v, want %+v", now, first))
+		}
+		if now[0].Renewed >= 3 && time.Since(now[0].Opened) > 18*time.Second {
+			break
+		}
+		if time.Now().After(end) {
+			p.fail("three lifetimes", fmt.Errorf("renewed %d times in %v", now[0].Renewed, patience))
+		}
+	}
+	p.say("still here", "alice", "ticket")
+	if n := value[int](p, "welcomes", `[...document.querySelectorAll("#chat-log .gate-open")].filter(l => l.textContent.includes("by ticket")).length`); n != 1 {
+		t.Errorf("the socket was opened %d times, want once", n)
+	}
+	t.Logf("the socket was kept for %d ms with tokens of 6 s", value[int64](p, "the time", `Date.now()`)-opened)
+	p.picture("renewed")
+}
+
+// sockets returns the live sockets.
+func sockets(t *testing.T, api string) (list []portcullis.SessionInfo) {
+	t.Helper()
+	resp, err := http.Get(api + "/v1/sessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct{ Sessions []portcullis.SessionInfo }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range answer.Sessions {
+		if s.Kind == "socket" {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // Who may not chat is told so before the upgrade, and why.

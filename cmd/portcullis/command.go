@@ -62,6 +62,8 @@ func run(ctx context.Context, args []string, s system) error {
 					return usageError{errors.New("--token takes - alone, and reads the token from standard input: others can see a command line")}
 				},
 			},
+			sessionsCommand(s),
+			revokeCommand(s),
 			{
 				Name:   "version",
 				Usage:  "says which version this is",

@@ -172,9 +172,10 @@ func (h *house) open(listen string, lifetime time.Duration, way string, s system
 
   Tokens are good for %v. Log in, chat, log out in another tab and watch.
   The operator's view: curl http://%s/v1/sessions
+      or, in words: portcullis sessions --admin http://%s
   Stop with Ctrl-C.
 
-`, here, lifetime, operator.Addr()); err != nil {
+`, here, lifetime, operator.Addr(), operator.Addr()); err != nil {
 		return err
 	}
 	return serveOn(h.ctx, g, "", h.log, public, operator)

@@ -29,12 +29,14 @@ import (
 	"time"
 )
 
+//go:generate cp ../../client/dist/portcullis-client.js assets/portcullis-client.js
+
 //go:embed assets
 var assets embed.FS
 
 // ways are the names of the routes to the chat below /wsapi/. The gateway looks
 // in another place for each; to the backend they are labels.
-var ways = []string{"cookie", "query", "subprotocol"}
+var ways = []string{"cookie", "query", "subprotocol", "ticket"}
 
 // Options of a Server. The zero value is a page without a login system.
 type Options struct {

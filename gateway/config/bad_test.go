@@ -20,7 +20,7 @@ var (
 	}
 	vars = map[string]string{
 		"S": "s3cr3t-of-sixteen", "EMPTY": "",
-		"GATEWAY_SECRET": "s3cr3t", "LEGACY_SECRET": "s3cr3t", "PORTCULLIS_ADMIN_KEY": "0123456789abcdef",
+		"GATEWAY_SECRET": "s3cr3t", "LEGACY_SECRET": "s3cr3t", "SIGNALS_SECRET": "s3cr3t", "PORTCULLIS_ADMIN_KEY": "0123456789abcdef",
 	}
 )
 
@@ -41,17 +41,17 @@ var bad = []struct{ name, text, want string }{
 	{"tab", "admin:\n\tlisten: x\n", "portcullis.yaml:2:1: not YAML: while scanning for the next token: found character that cannot start any token"},
 	{"unknown anchor", "listen: *x\n", "portcullis.yaml:1:9: not YAML: unknown anchor 'x' referenced"},
 	{"too deep", "listen: " + strings.Repeat("[", 50), "portcullis.yaml:1:29: not YAML: while increasing flow level: exceeded max depth of 20"},
-	{"a list", "- listen\n", "portcullis.yaml:1:1: must be keys with values, but is a list; its keys are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, tickets, tokens, userinfo_header, userinfo_max, verify"},
-	{"text", "hello\n", "portcullis.yaml:1:1: must be keys with values, but is text; its keys are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, tickets, tokens, userinfo_header, userinfo_max, verify"},
+	{"a list", "- listen\n", "portcullis.yaml:1:1: must be keys with values, but is a list; its keys are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, signals, tickets, tokens, userinfo_header, userinfo_max, verify"},
+	{"text", "hello\n", "portcullis.yaml:1:1: must be keys with values, but is text; its keys are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, signals, tickets, tokens, userinfo_header, userinfo_max, verify"},
 
 	{"nothing needed", "listen: :80\n", "portcullis.yaml:1:1: routes: is missing; add it\nportcullis.yaml:1:1: verify: is missing; add it"},
 	{"unknown key", "lisen: :80\n" + verify + routes, `portcullis.yaml:1:1: lisen: unknown key; did you mean "listen"?`},
 	{"unknown inner key", route("bakcend: x"), `portcullis.yaml:5:5: routes[0].bakcend: unknown key; did you mean "backend"?`},
 	{"unknown far key", route("timeouts: x"), "portcullis.yaml:5:5: routes[0].timeouts: unknown key; the keys here are accept_then_close, allow, backend, backend_ca_file, close_codes, host, login, origins, path, public, tokens"},
 	{"capital key", "Listen: :80\n" + verify + routes, `portcullis.yaml:1:1: Listen: unknown key; did you mean "listen"?`},
-	{"number for a key", "7: x\n" + verify + routes, "portcullis.yaml:1:1: a key must be a word, but is a number; its keys are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, tickets, tokens, userinfo_header, userinfo_max, verify"},
+	{"number for a key", "7: x\n" + verify + routes, "portcullis.yaml:1:1: a key must be a word, but is a number; its keys are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, signals, tickets, tokens, userinfo_header, userinfo_max, verify"},
 	{"secret in the file", "verify: {introspection: {url: https://i/, client_id: x, client_secret: hunter2}}\n" + routes, "portcullis.yaml:1:57: verify.introspection.client_secret: unknown key; a secret doesn't belong in this file; use client_secret_file or client_secret_env"},
-	{"merge key", "x: 1\n<<: {listen: :80}\n" + verify + routes, "portcullis.yaml:1:1: x: unknown key; the keys here are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, tickets, tokens, userinfo_header, userinfo_max, verify\nportcullis.yaml:2:1: <<: unknown key; merge keys are not supported; write the keys out"},
+	{"merge key", "x: 1\n<<: {listen: :80}\n" + verify + routes, "portcullis.yaml:1:1: x: unknown key; the keys here are admin, grace, leeway, listen, logout, max_session, recheck_rate, routes, shutdown_grace, signals, tickets, tokens, userinfo_header, userinfo_max, verify\nportcullis.yaml:2:1: <<: unknown key; merge keys are not supported; write the keys out"},
 	{"duplicate key", "listen: :80\n" + verify + routes + "listen: :81\n", "portcullis.yaml:4:1: listen: duplicate key, first on line 1; remove one of them"},
 	{"duplicate inner key", route("path: /b"), "portcullis.yaml:5:5: routes[0].path: duplicate key, first on line 3; remove one of them"},
 	{"no value", "listen:\n" + verify + routes, "portcullis.yaml:1:1: listen: has no value; give it one, or remove the key"},

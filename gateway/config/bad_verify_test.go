@@ -49,3 +49,16 @@ var badVerify = []struct{ name, keys, want string }{
 	{"some calls", "{jwt: {issuer: https://a, audience: x}, cache: {calls: some}}", "2:57: verify.cache.calls: is not a whole number; write a number, as in 10"},
 	{"sessions end at once", "{jwt: {issuer: https://a, audience: x}, outage: {end_sessions_after: 0s}}", "2:71: verify.outage.end_sessions_after: is too short; write 1s or more"},
 }
+
+// badSignals are mistakes beside a good verify and good routes, from line 3 on.
+var badSignals = []struct{ name, keys, want string }{
+	{"bare", "signals: {}", "3:1: signals.audience: is missing; add it\nportcullis.yaml:3:1: signals.issuer: is missing; add it"},
+	{"plain", "signals: {issuer: http://i.example.com, audience: a}", "3:19: signals.issuer: is http to another machine; use https, or set insecure_plain_http: true if you trust the network between"},
+	{"two of one name", "signals: [{issuer: https://a, audience: a}, {issuer: https://b, audience: b}]", "3:45: signals[1]: has the same name as signals[0]; give each a name of its own"},
+	{"name with slash", "signals: {name: a/b, issuer: https://a, audience: a}", "3:17: signals.name: cannot be a part of a path; write letters, digits, - and _"},
+	{"token for nothing", "signals: {issuer: https://a, audience: a, poll_token_env: S}", "3:1: signals: has a poll_token, and nowhere to poll; add poll_url, or remove it"},
+	{"event", "signals: {issuer: https://a, audience: a, events: {session_revoked: maybe}}", "3:69: signals.events.session_revoked: is none of the words allowed; write revoke or recheck or ignore"},
+	{"two logouts of one issuer", "logout: [{issuer: https://a, client_id: a}, {issuer: https://a, client_id: a}]", "3:45: logout[1]: has the same issuer and client_id as logout[0]; remove one of them"},
+	{"no folder", "tickets: {keys_dir: nowhere}", "3:21: tickets.keys_dir: refers to a folder that cannot be used: no such file or directory; create it, or correct the name"},
+	{"tickets for hours", "tickets: {lifetime: 1h}", "3:21: tickets.lifetime: is too long; write 5m or less"},
+}

@@ -26,6 +26,7 @@ var checks = map[string]func(string) (problem, fix string){
 	"issuer":  checkIssuer,
 	"user":    checkUserURL,
 	"field":   checkPointer,
+	"segment": checkSegment,
 }
 
 func checkAddress(s string) (problem, fix string) {
@@ -128,6 +129,16 @@ func checkHeader(s string) (problem, fix string) {
 		return "has an underscore", "use hyphens"
 	case spoken[name] || strings.HasPrefix(name, "Sec-") || strings.HasPrefix(name, "X-Forwarded-"):
 		return "is a header with a meaning of its own", "choose another, as in X-Portcullis-Userinfo"
+	}
+	return "", ""
+}
+
+// checkSegment is for a part of a path.
+func checkSegment(s string) (problem, fix string) {
+	for _, r := range s {
+		if !isAlphanumeric(r) && r != '-' && r != '_' {
+			return "cannot be a part of a path", "write letters, digits, - and _"
+		}
 	}
 	return "", ""
 }

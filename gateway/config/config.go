@@ -64,6 +64,10 @@ type Config struct {
 	// a list. Without it there is no such endpoint.
 	Logout []Logout `yaml:"logout" one:"true"`
 
+	// Signals receives security events (Shared Signals Framework, CAEP): from one
+	// transmitter, or from each of a list.
+	Signals []Signals `yaml:"signals" one:"true"`
+
 	// Tickets are short-lived stand-ins for a token in the URL of a socket, from
 	// /.portcullis/ticket. Without it there are none.
 	Tickets *Tickets `yaml:"tickets"`

@@ -49,6 +49,11 @@ func TestBad(t *testing.T) {
 			wantError(t, "verify:\n"+" "+strings.ReplaceAll(test.keys, "\n", "\n ")+"\n"+routes, "portcullis.yaml:"+test.want)
 		})
 	}
+	for _, test := range badSignals {
+		t.Run("signals "+test.name, func(t *testing.T) {
+			wantError(t, verify+routes+test.keys+"\n", "portcullis.yaml:"+test.want)
+		})
+	}
 	for _, test := range badBackends {
 		t.Run("backend "+test.backend, func(t *testing.T) {
 			wantError(t, verify+"routes:\n  - path: /\n    backend: '"+test.backend+"'\n", "portcullis.yaml:4:14: routes[0].backend: "+test.want)
@@ -209,6 +214,19 @@ func TestSeveral(t *testing.T) {
 	}
 	if h := legacy.HTTPCheck; h.TokenIn != (config.Place{In: "json", Name: "key"}) || h.Secret.Reveal() != "s3cr3t" || h.Fields.Subject != "/user/id" || !h.CacheHeaders {
 		t.Errorf("legacy: got %+v", h)
+	}
+}
+
+func TestSignalsAndLogouts(t *testing.T) {
+	c := example(t, "several")
+	if len(c.Logout) != 2 || c.Logout[1].ClientID != "gateway" || c.Tickets.Lifetime != 30*time.Second || c.RecheckRate != 20 {
+		t.Errorf("got %+v, %+v", c.Logout, c.Tickets)
+	}
+	if s := c.Signals[0]; s.PushSecret.Reveal() != "s3cr3t" || s.Events.SessionRevoked != "revoke" || s.Events.CredentialChange != "revoke" || s.Events.TokenClaimsChange != "recheck" {
+		t.Errorf("got %+v", s)
+	}
+	if got := []time.Duration{c.Verify[0].Recheck, c.Verify[1].Recheck, c.Verify[2].Recheck}; !cmp.Equal(got, []time.Duration{0, time.Minute, time.Minute}) {
+		t.Errorf("recheck: %v", got)
 	}
 }
 

@@ -50,7 +50,7 @@ type docs map[string]string
 func readDocs(t *testing.T) docs {
 	t.Helper()
 	all := make(docs)
-	for _, file := range []string{"config.go", "route.go", "verify.go"} {
+	for _, file := range []string{"config.go", "route.go", "signals.go", "verify.go"} {
 		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

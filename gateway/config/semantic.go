@@ -28,6 +28,7 @@ func (k *checker) config(c *Config) {
 	k.places(c.Tokens, "tokens")
 	k.verify(c.Verify)
 	k.logout(c.Logout)
+	k.signals(c.Signals)
 	if c.Tickets != nil && c.Tickets.KeysDir != "" {
 		c.Tickets.KeysDir = k.folder("tickets.keys_dir", c.Tickets.KeysDir)
 	}
@@ -35,7 +36,7 @@ func (k *checker) config(c *Config) {
 }
 
 func (k *checker) logout(list []Logout) {
-	first := map[string]int{}
+	first := map[[2]string]int{}
 	for i := range list {
 		l, key := &list[i], "logout"
 		if k.has("logout[0]") {
@@ -44,11 +45,36 @@ func (k *checker) logout(list []Logout) {
 		issuer, _ := url.Parse(l.Issuer)
 		k.transport(key+".issuer", issuer, key, l.InsecurePlainHTTP)
 		k.transport(key+".jwks_url", l.JWKSURL, key, l.InsecurePlainHTTP)
-		if j, ok := first[l.Issuer]; ok && l.Issuer != "" {
-			k.fail(key+".issuer", fmt.Sprintf("is that of logout[%d] too", j), "remove one of them")
+		who := [2]string{l.Issuer, l.ClientID}
+		if j, ok := first[who]; ok && l.Issuer != "" {
+			k.fail(key, fmt.Sprintf("has the same issuer and client_id as logout[%d]", j), "remove one of them")
 			continue
 		}
-		first[l.Issuer] = i
+		first[who] = i
+	}
+}
+
+func (k *checker) signals(list []Signals) {
+	first := map[string]int{}
+	for i := range list {
+		s, key := &list[i], "signals"
+		if k.has("signals[0]") {
+			key += "[" + strconv.Itoa(i) + "]"
+		}
+		issuer, _ := url.Parse(s.Issuer)
+		k.transport(key+".issuer", issuer, key, s.InsecurePlainHTTP)
+		k.transport(key+".jwks_url", s.JWKSURL, key, s.InsecurePlainHTTP)
+		k.transport(key+".poll_url", s.PollURL, key, s.InsecurePlainHTTP)
+		s.PushSecret = k.secret(key, "push_secret", s.PushSecretFile, s.PushSecretEnv)
+		s.PollToken = k.secret(key, "poll_token", s.PollTokenFile, s.PollTokenEnv)
+		if s.PollURL == nil && (k.has(key+".poll_token_file") || k.has(key+".poll_token_env")) && !k.has(key+".poll_url") {
+			k.fail(key, "has a poll_token, and nowhere to poll", "add poll_url, or remove it")
+		}
+		if j, ok := first[s.Name]; ok {
+			k.fail(key, fmt.Sprintf("has the same name as signals[%d]", j), "give each a name of its own")
+			continue
+		}
+		first[s.Name] = i
 	}
 }
 

@@ -4,8 +4,8 @@
 //   JWKS_URI        where the public key of the client gateway-key is
 //   GATEWAY_SECRET  that of the clients gateway and gateway-post
 //
-// POST /test/mint makes an access token without anybody logging in: that part of
-// OpenID Connect is not what is tested here.
+// Any login is good, with any password. POST /test/mint makes an access token
+// without anybody logging in, for tests that login is no part of.
 import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 
@@ -58,19 +58,28 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'profile', 'chat'],
   claims: { openid: ['sub'], profile: ['name'] },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: `${id} of the tests` }) }),
+  // Introspection says the sid by itself, to whoever asked for it in logout
+  // tokens; a JWT has it only so.
+  extraTokenClaims: (ctx, token) => token.sid && { sid: token.sid },
   features: {
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: true },
     introspection: {
       enabled: true,
       // What belongs to somebody else's application is none of the gateway's business.
       allowedPolicy: (ctx, client, token) => token.clientId !== 'other',
     },
     jwtIntrospection: { enabled: true },
+    registration: { enabled: true },
     revocation: { enabled: true, allowedPolicy: () => true },
-    resourceIndicators: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: () => ({ scope: 'chat', accessTokenFormat: 'jwt' }),
+    },
   },
-  // By itself it asks nobody on loopback, where the key of gateway-key is.
+  // By itself it asks nobody on loopback, where the key of gateway-key is, and
+  // where logouts go.
   fetch: (url, { dispatcher, ...options }) => fetch(url, options),
 })
 

@@ -7,6 +7,8 @@
 // is answered with 503 and Retry-After, though the specification knows only 400
 // (section 2.8): an issuer that repeats its posts should repeat this one.
 //
+// A [Receiver] is for one issuer. [Join] makes one handler of several.
+//
 // Limits: encrypted logout tokens are not read. A logout token with a session
 // id ends sessions whose tokens state that id; see [Config.BySubject] for
 // issuers whose access tokens state none.

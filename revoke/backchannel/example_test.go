@@ -31,3 +31,29 @@ func Example() {
 	fmt.Println(w.Code)
 	// Output: 405
 }
+
+func ExampleJoin() {
+	revoke := func(context.Context, portcullis.Revocation) error { return nil } // guard.Revoke
+	staff, err := backchannel.New(backchannel.Config{Issuer: "https://staff.example.com", Audience: "app", Revoke: revoke})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	guests, err := backchannel.New(backchannel.Config{Issuer: "https://guests.example.com", Audience: "app", Revoke: revoke})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	both, err := backchannel.Join(staff, guests)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/backchannel-logout", both) // the backchannel_logout_uri at either
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/backchannel-logout", nil))
+	fmt.Println(w.Code)
+	// Output: 405
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -28,36 +29,46 @@ func (b badToken) Error() string { return string(b) }
 
 // ServeHTTP answers a logout request (section 2.5) as section 2.8 has it.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	serve(w, req, r.config.Log, func(string) (*Receiver, error) { return r, nil })
+}
+
+// serve has the Receiver that pick names for the logout token carry it out. log
+// is for requests without one.
+func serve(w http.ResponseWriter, req *http.Request, log *slog.Logger, pick func(token string) (*Receiver, error)) {
 	w.Header().Set("Cache-Control", "no-store")
 	if req.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		refuse(w, http.StatusMethodNotAllowed, "logout tokens come by POST")
 		return
 	}
-	logout, err := r.accept(w, req)
+	token, err := tokenOf(w, req)
+	var r *Receiver
+	if err == nil {
+		r, err = pick(token)
+	}
+	var logout *logout
+	if err == nil {
+		log = r.config.Log.With("iss", r.config.Issuer)
+		logout, err = r.accept(req.Context(), token)
+	}
 	var bad badToken
 	switch {
 	case errors.As(err, &bad):
-		r.config.Log.WarnContext(req.Context(), "logout token refused", "iss", r.config.Issuer, "reason", string(bad))
+		log.WarnContext(req.Context(), "logout token refused", "reason", string(bad))
 		refuse(w, http.StatusBadRequest, string(bad))
 	case err != nil:
-		r.config.Log.ErrorContext(req.Context(), "logout not carried out", "iss", r.config.Issuer, "error", err)
+		log.ErrorContext(req.Context(), "logout not carried out", "error", err)
 		w.Header().Set("Retry-After", retryAfter)
 		refuse(w, http.StatusServiceUnavailable, "the logout cannot be carried out now, try again")
 	default:
-		r.config.Log.InfoContext(req.Context(), "logout", "iss", r.config.Issuer,
-			"sub", logout.subject, "sid", logout.sessionID, "jti", logout.id)
+		log.InfoContext(req.Context(), "logout", "sub", logout.subject, "sid", logout.sessionID, "jti", logout.id)
 		w.WriteHeader(http.StatusOK)
 	}
 }
 
-// accept carries out the logout that req asks for.
-func (r *Receiver) accept(w http.ResponseWriter, req *http.Request) (*logout, error) {
-	token, err := tokenOf(w, req)
-	if err != nil {
-		return nil, err
-	}
-	l, err := r.verify(req.Context(), token)
+// accept carries out the logout that the token asks for.
+func (r *Receiver) accept(ctx context.Context, token string) (*logout, error) {
+	l, err := r.verify(ctx, token)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +78,7 @@ func (r *Receiver) accept(w http.ResponseWriter, req *http.Request) (*logout, er
 		return nil, badToken("this logout token has been used")
 	}
 	// What the issuer has ordered is done, also if it hangs up.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), revokeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
 	for _, revocation := range r.revocations(l, time.Now()) {
 		if err := r.config.Revoke(ctx, revocation); err != nil {

@@ -13,9 +13,13 @@
 //
 // Limits: for as long as Config.MaxAge, a token that the token system has
 // withdrawn is still good here, unless a revocation says otherwise. The circuit
-// breaker cannot tell a token system that fails from one that fails for certain
-// tokens only: where strangers can make such tokens, as with unknown keys of
-// signed ones, set Config.Failures to -1.
+// breaker opens only if the token system cannot tell about a token made up at
+// random either, lest strangers open it with tokens of their making. So it stays
+// closed before one that answers made-up tokens (or whose Verifier does so
+// without asking it) but fails for all real ones: Config.MaxCalls and
+// Config.Timeout alone bound the calls then. They don't tell strangers from
+// others: who has many tokens over which the token system hangs can take all
+// turns, for a while, and the trial's too.
 package cached
 
 import (
@@ -65,12 +69,15 @@ type Config struct {
 	// them have left doesn't tell whether the token system works. 0: 10 s.
 	Timeout time.Duration
 
-	// Failures is how many calls in a row must fail to tell before the circuit
-	// opens, and no more calls are made. 0: 5. Negative: it never opens.
+	// Failures is how many calls in a row must fail to tell before the token
+	// system is asked about a token made up at random. If it cannot tell
+	// either, or there is no turn for that within Timeout, the circuit opens,
+	// and no more calls are made. 0: 5. Negative: it never opens.
 	Failures int
 
-	// Cooldown is how long the circuit stays open before one call is made to
-	// see whether the token system is back. 0: 1 s.
+	// Cooldown is how long the circuit stays open before the first who comes
+	// has the token system asked like that again. With an answer it closes; else
+	// it stays open for as long again. 0: 1 s.
 	Cooldown time.Duration
 
 	// OnOutage is called when the token system has not answered for Outage
@@ -143,7 +150,7 @@ func New(c Config) (*Verifier, error) {
 	}
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	if c.OnOutage != nil {
-		v.outage = outage{every: c.Outage, ask: v.probe, tell: c.OnOutage}
+		v.outage = outage{every: c.Outage, ask: func() { v.trial(false) }, tell: c.OnOutage}
 	}
 	return v, nil
 }

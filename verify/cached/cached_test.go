@@ -21,126 +21,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A system stands for the token system. It says yes unless it is told otherwise.
-type system struct {
-	mu     sync.Mutex
-	answer func(ctx context.Context, token string) (*portcullis.Identity, error)
-	calls  int
-	now    map[string]int // calls being made, by token
-	inside int            // and in all
-	most   int            // of them at once
-	twice  bool           // whether there were two for one token
-}
-
-var errDown = errors.New("connection refused")
-
-func yes(_ context.Context, token string) (*portcullis.Identity, error) {
-	return &portcullis.Identity{Subject: token}, nil
-}
-
-func no(context.Context, string) (*portcullis.Identity, error) {
-	return nil, fmt.Errorf("%w: not active", portcullis.ErrInvalid)
-}
-
-func down(context.Context, string) (*portcullis.Identity, error) { return nil, errDown }
-
-// hang answers when nobody waits any more.
-func hang(ctx context.Context, _ string) (*portcullis.Identity, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-// slow answers after a second, in synctest's time.
-func slow(answer func(context.Context, string) (*portcullis.Identity, error)) func(context.Context, string) (*portcullis.Identity, error) {
-	return func(ctx context.Context, token string) (*portcullis.Identity, error) {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Second):
-			return answer(ctx, token)
-		}
-	}
-}
-
-func (s *system) set(answer func(context.Context, string) (*portcullis.Identity, error)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answer = answer
-}
-
-func (s *system) asked() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls
-}
-
-func (s *system) Verify(ctx context.Context, token string) (*portcullis.Identity, error) {
-	s.mu.Lock()
-	if s.now == nil {
-		s.now = map[string]int{}
-	}
-	s.calls++
-	s.inside++
-	s.now[token]++
-	s.most = max(s.most, s.inside)
-	s.twice = s.twice || s.now[token] > 1
-	answer := s.answer
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.inside--
-		s.now[token]--
-	}()
-	if answer == nil {
-		answer = yes
-	}
-	return answer(ctx, token)
-}
-
-// open returns a Verifier before sys that is closed when the test is over.
-func open(t *testing.T, sys portcullis.Verifier, c cached.Config) *cached.Verifier {
-	t.Helper()
-	c.Verifier = sys
-	v, err := cached.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = v.Close() })
-	return v
-}
-
-// check verifies the token and demands what comes of it: want nil means yes.
-func check(t *testing.T, v *cached.Verifier, token string, want error) {
-	t.Helper()
-	id, err := v.Verify(t.Context(), token)
-	checkError(t, err, want)
-	if (id == nil) == (err == nil) {
-		t.Errorf("identity %v and error %v", id, err)
-	}
-	if id != nil && id.VerifiedAt.IsZero() {
-		t.Error("VerifiedAt is not set")
-	}
-}
-
-func checkError(t *testing.T, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) && (want != nil || err != nil) {
-		t.Errorf("err = %v, want %v", err, want)
-	}
-	if errors.Is(err, portcullis.ErrInvalid) && errors.Is(err, portcullis.ErrUnavailable) {
-		t.Errorf("err = %v is both a no and an outage", err)
-	}
-}
-
-// checkCalls demands how many calls there have been in all.
-func checkCalls(t *testing.T, sys *system, want int) {
-	t.Helper()
-	if got := sys.asked(); got != want {
-		t.Errorf("%d calls, want %d", got, want)
-	}
-}
-
 func TestNew(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -297,7 +177,7 @@ func TestI3NoEndsYes(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		second func(context.Context, string) (*portcullis.Identity, error)
+		second reply
 		want   error
 	}{
 		{"no", no, portcullis.ErrInvalid},
@@ -381,12 +261,13 @@ func TestCounters(t *testing.T) {
 		wg.Wait()
 		time.Sleep(time.Minute)
 		sys.set(down)
-		check(t, v, "good", nil)                                       // error, stale, opens
+		check(t, v, "good", nil)                                       // error, stale
+		synctest.Wait()                                                // call, error, opens
 		check(t, v, "good", nil)                                       // refused, stale
 		check(t, v, "other", portcullis.ErrUnavailable)                // refused
 		check(t, v, strings.Repeat("x", 1<<20), portcullis.ErrInvalid) // not counted
 		want := cached.Counters{
-			Hits: 1, Negative: 1, Misses: 8, Coalesced: 2, Refused: 2, Stale: 2, Calls: 4, Errors: 1, CircuitOpen: true,
+			Hits: 1, Negative: 1, Misses: 8, Coalesced: 2, Refused: 2, Stale: 2, Calls: 5, Errors: 2, CircuitOpen: true,
 		}
 		if diff := cmp.Diff(want, v.Counters()); diff != "" {
 			t.Errorf("counters (-want +got):\n%s", diff)

@@ -103,50 +103,33 @@ func (v *Verifier) run(ctx context.Context, c *call, k key, token string) {
 		c.cancel()
 		close(c.done)
 	}()
-	c.answer = v.question(ctx, token, false)
+	c.answer = v.question(ctx, token)
 	v.remember(k, c.answer)
 }
 
-// question asks the wrapped Verifier, when there is a slot, if the circuit is
-// closed, or anyway.
-func (v *Verifier) question(ctx context.Context, token string, anyway bool) (answer *verdict) {
-	select {
-	case v.slots <- struct{}{}:
-		defer func() { <-v.slots }()
-	case <-ctx.Done():
-		return unavailable(fmt.Errorf("all calls to the token system are in use: %w", ctx.Err()))
-	}
-	if err := ctx.Err(); err != nil {
+// question asks about the token, when there is a slot, if the circuit lets it.
+func (v *Verifier) question(ctx context.Context, token string) *verdict {
+	if err := v.take(ctx); err != nil {
 		return unavailable(err)
 	}
-	turn, ok := v.circuit.enter(time.Now())
-	if !ok && !anyway {
+	defer v.give()
+	trial, ok := v.circuit.enter(time.Now())
+	if !ok {
 		return circuitOpen
 	}
-	v.count.calls.Add(1)
-	answer = panicked // unless Verify returns: it may panic, or end the goroutine
-	defer func() {
-		_ = recover()
-		switch {
-		case !answer.unknown():
-			v.circuit.answered()
-			v.outage.answered()
-		case errors.Is(ctx.Err(), context.Canceled): // by us, so this says nothing about the token system
-			v.circuit.abandoned(turn)
-		default:
-			v.count.errors.Add(1)
-			v.circuit.failed(turn, time.Now())
-			v.outage.failed()
+	if trial {
+		// An answer isn't about this token: only that nobody can tell is passed on.
+		if answer := v.put(ctx, rand.Text(), true); answer.unknown() {
+			return answer
 		}
-	}()
-	asked := time.Now()
-	id, err := v.config.Verifier.Verify(ctx, token)
-	return v.config.judge(id, err, asked)
+	}
+	return v.put(ctx, token, false)
 }
 
-// probe asks about a token that cannot exist, so that a no is an answer like
-// any other.
-func (v *Verifier) probe() {
+// trial asks about a token that cannot exist, so that a no is an answer like
+// any other, and no caller has a say in it. With doubt, that is what the circuit
+// waits for; else it is a question that passes even if the circuit is open.
+func (v *Verifier) trial(doubt bool) {
 	v.mu.Lock()
 	if v.closed {
 		v.mu.Unlock()
@@ -157,7 +140,60 @@ func (v *Verifier) probe() {
 	defer v.running.Done()
 	ctx, cancel := v.detach(context.Background())
 	defer cancel()
-	v.question(ctx, rand.Text(), true)
+	if err := v.take(ctx); err != nil {
+		if doubt {
+			v.circuit.tried(true, time.Now())
+		}
+		return
+	}
+	defer v.give()
+	v.put(ctx, rand.Text(), doubt)
+}
+
+// take waits for a slot, which give gives back.
+func (v *Verifier) take(ctx context.Context) error {
+	select {
+	case v.slots <- struct{}{}:
+		if err := ctx.Err(); err != nil {
+			v.give()
+			return err
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("all calls to the token system are in use: %w", ctx.Err())
+	}
+}
+
+func (v *Verifier) give() { <-v.slots }
+
+// put puts the question to the wrapped Verifier, and tells everybody what came
+// of it. With trial it is the one that the circuit waits for.
+func (v *Verifier) put(ctx context.Context, token string, trial bool) (answer *verdict) {
+	v.count.calls.Add(1)
+	answer = panicked // unless Verify returns: it may panic, or end the goroutine
+	defer func() {
+		_ = recover()
+		failed := false
+		switch {
+		case !answer.unknown():
+			v.circuit.answered()
+			v.outage.answered()
+		case errors.Is(ctx.Err(), context.Canceled): // by us, so this says nothing about the token system
+		default:
+			failed = true
+			v.count.errors.Add(1)
+			v.outage.failed()
+		}
+		switch {
+		case trial:
+			v.circuit.tried(failed, time.Now())
+		case failed && v.circuit.failed():
+			go v.trial(true) // ends when the wrapped Verifier returns
+		}
+	}()
+	asked := time.Now()
+	id, err := v.config.Verifier.Verify(ctx, token)
+	return v.config.judge(id, err, asked)
 }
 
 var (

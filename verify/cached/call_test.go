@@ -20,7 +20,7 @@ import (
 func TestI4OneCall(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		answer func(context.Context, string) (*portcullis.Identity, error)
+		answer reply
 		want   error
 	}{
 		{"yes", yes, nil},
@@ -265,9 +265,16 @@ func TestI4Panic(t *testing.T) {
 					}
 					wg.Wait()
 				}
-				checkCalls(t, sys, 2)
-				if c := v.Counters(); c.Errors != 2 || !c.CircuitOpen || c.InFlight != 0 {
-					t.Errorf("%+v, want two errors that open the circuit", c)
+				time.Sleep(time.Second) // the trial panics, too
+				synctest.Wait()
+				checkCalls(t, sys, 3)
+				if c := v.Counters(); c.Errors != 3 || !c.CircuitOpen || c.InFlight != 0 {
+					t.Errorf("%+v, want three errors that open the circuit", c)
+				}
+				for n := range 3 { // and those of the half-open circuit
+					time.Sleep(time.Second)
+					check(t, v, "token", portcullis.ErrUnavailable)
+					checkCalls(t, sys, 4+n)
 				}
 			})
 		})

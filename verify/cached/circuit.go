@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// A circuit keeps calls from a token system that fails. After limit failures in
-// a row it is open; cooldown later it is half open: one call may pass, and what
-// comes of it closes the circuit or opens it again. Any definite answer closes
-// it.
+// A circuit keeps calls from a token system that fails. Calls that fail don't
+// open it: strangers may have made their tokens. After limit failures in a row
+// it is in doubt, and a trial is made: a question about a token made up at
+// random. If that fails too it opens. Cooldown later it is half open: the first
+// who comes makes the next trial. Any definite answer closes it.
 type circuit struct {
 	limit    int // negative: it never opens
 	cooldown time.Duration
@@ -16,8 +17,7 @@ type circuit struct {
 	mu       sync.Mutex // guards what follows
 	failures int        // in a row
 	until    time.Time  // when it is half open; zero: it is closed
-	probing  bool       // half open, and the one call is being made
-	turn     int        // how often it has opened
+	trying   bool       // a trial is being made; there is never a second one
 }
 
 // refuses reports whether enter would refuse a call.
@@ -36,19 +36,19 @@ func (c *circuit) isOpen() bool {
 
 // blocked is refuses, with the mutex held.
 func (c *circuit) blocked(now time.Time) bool {
-	return !c.until.IsZero() && (c.probing || now.Before(c.until))
+	return !c.until.IsZero() && (c.trying || now.Before(c.until))
 }
 
-// enter lets a call through, or not. What becomes of it must be told to one of
-// the methods below; failed and abandoned want to know its turn.
-func (c *circuit) enter(now time.Time) (turn int, ok bool) {
+// enter lets a call through, or not. With trial, a trial has to be made first.
+func (c *circuit) enter(now time.Time) (trial, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.blocked(now) {
-		return -1, false
+		return false, false
 	}
-	c.probing = !c.until.IsZero()
-	return c.turn, true
+	trial = !c.until.IsZero()
+	c.trying = c.trying || trial
+	return trial, true
 }
 
 // answered tells of a definite answer, whenever it was asked for.
@@ -58,26 +58,25 @@ func (c *circuit) answered() {
 	c.until, c.failures = time.Time{}, 0
 }
 
-// failed tells of a call that could not tell. One that was let through before
-// the circuit opened says nothing new.
-func (c *circuit) failed(turn int, now time.Time) {
+// failed tells of a call that could not tell. With doubt, a trial has to be
+// made.
+func (c *circuit) failed() (doubt bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if turn != c.turn || c.limit < 0 {
-		return
-	}
 	c.failures++
-	if c.failures >= c.limit {
-		c.until, c.probing = now.Add(c.cooldown), false
-		c.turn++
-	}
+	doubt = c.limit > 0 && c.failures >= c.limit && c.until.IsZero() && !c.trying
+	c.trying = c.trying || doubt
+	return doubt
 }
 
-// abandoned tells of a call that was not waited for: another may be made.
-func (c *circuit) abandoned(turn int) {
+// tried tells that the trial is over, after answered if it was answered. One
+// that has not failed either was abandoned: another may be made. That it failed
+// means nothing if a call was answered meanwhile.
+func (c *circuit) tried(failed bool, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if turn == c.turn {
-		c.probing = false
+	c.trying = false
+	if failed && c.failures >= c.limit {
+		c.until = now.Add(c.cooldown)
 	}
 }

@@ -3,6 +3,7 @@ package cached_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,108 +13,110 @@ import (
 	"github.com/portcullis-auth/portcullis/verify/cached"
 )
 
-// I4: the circuit opens after so many failures in a row, lets one call pass
-// after the cool-down, and does what that one says.
+// I4: the circuit opens after so many failures in a row and a trial that fails
+// too, makes another trial after the cool-down, and does what that one says.
 func TestI4Circuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := &system{}
 		v := open(t, sys, cached.Config{})
 		want := 0
 		n := 0
-		// verify asks about a token nobody has seen, and demands that the token
-		// system is asked, or not.
-		verify := func(what string, wantCall bool, wantErr error) {
+		// verify asks about a token nobody has seen, and demands how often the
+		// token system is asked, with trials.
+		verify := func(what string, wantCalls int, wantErr error) {
 			t.Helper()
 			n++
-			if wantCall {
-				want++
-			}
+			want += wantCalls
 			check(t, v, fmt.Sprint("token", n), wantErr)
+			synctest.Wait()
 			if got := sys.asked(); got != want {
 				t.Fatalf("%s: %d calls, want %d", what, got, want)
 			}
 		}
-		verify("good", true, nil) // token1
+		verify("good", 1, nil) // token1
 		sys.set(down)
 		for range 4 {
-			verify("failing", true, portcullis.ErrUnavailable)
+			verify("failing", 1, portcullis.ErrUnavailable)
 		}
 		sys.set(no) // is an answer like any other
-		verify("one answer", true, portcullis.ErrInvalid)
+		verify("one answer", 1, portcullis.ErrInvalid)
 		sys.set(down)
-		for range 5 {
-			verify("failing again", true, portcullis.ErrUnavailable)
+		for range 4 {
+			verify("failing again", 1, portcullis.ErrUnavailable)
 		}
+		verify("trial", 2, portcullis.ErrUnavailable)
 		sys.set(yes)
-		verify("open", false, portcullis.ErrUnavailable)
+		verify("open", 0, portcullis.ErrUnavailable)
 		check(t, v, "token1", nil) // what is known is not refused
 		time.Sleep(time.Second - 1)
-		verify("still open", false, portcullis.ErrUnavailable)
+		verify("still open", 0, portcullis.ErrUnavailable)
 		sys.set(down)
 		time.Sleep(time.Nanosecond)
-		verify("probe fails", true, portcullis.ErrUnavailable)
+		verify("trial fails", 1, portcullis.ErrUnavailable)
 		sys.set(yes)
-		verify("open again", false, portcullis.ErrUnavailable)
-		time.Sleep(time.Second)
-		verify("probe", true, nil)
+		time.Sleep(time.Second - 1)
+		verify("open again", 0, portcullis.ErrUnavailable)
+		time.Sleep(time.Nanosecond)
+		verify("trial and question", 2, nil)
 		if v.Counters().CircuitOpen {
 			t.Error("open after an answer")
 		}
 		sys.set(down)
-		for range 5 { // counted from the beginning
-			verify("closed", true, portcullis.ErrUnavailable)
+		for range 4 { // counted from the beginning
+			verify("closed", 1, portcullis.ErrUnavailable)
 		}
-		verify("open a third time", false, portcullis.ErrUnavailable)
+		verify("trial", 2, portcullis.ErrUnavailable)
+		verify("open a third time", 0, portcullis.ErrUnavailable)
 		sys.set(no)
 		time.Sleep(time.Second)
-		verify("probe, no", true, portcullis.ErrInvalid)
-		verify("closed by a no", true, portcullis.ErrInvalid)
+		verify("trial, no", 2, portcullis.ErrInvalid)
+		verify("closed by a no", 1, portcullis.ErrInvalid)
 	})
 }
 
 func TestI4CircuitNeverOpens(t *testing.T) {
-	sys := &system{}
-	sys.set(down)
-	v := open(t, sys, cached.Config{Failures: -1})
-	for range 100 {
-		check(t, v, "token", portcullis.ErrUnavailable)
-	}
-	checkCalls(t, sys, 100)
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		sys.set(down)
+		v := open(t, sys, cached.Config{Failures: -1})
+		for range 100 {
+			check(t, v, "token", portcullis.ErrUnavailable)
+		}
+		synctest.Wait()
+		checkCalls(t, sys, 100)
+	})
 }
 
-// openCircuit returns a Verifier whose circuit has just opened.
+// openCircuit returns a Verifier whose circuit has just opened, after two calls.
 func openCircuit(t *testing.T, sys *system, c cached.Config) *cached.Verifier {
 	t.Helper()
 	c.Failures = 1
 	v := open(t, sys, c)
 	sys.set(down)
 	check(t, v, "opens", portcullis.ErrUnavailable)
-	if !v.Counters().CircuitOpen {
-		t.Fatal("the circuit is closed")
-	}
+	synctest.Wait()
+	checkOpen(t, v, true)
+	checkCalls(t, sys, 2)
 	return v
 }
 
-// I4: of many who come after the cool-down one is let through.
-func TestI4OneProbe(t *testing.T) {
-	for _, good := range []bool{true, false} {
-		t.Run(fmt.Sprint("good ", good), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				sys := &system{}
-				v := openCircuit(t, sys, cached.Config{})
-				sys.set(slow(map[bool]func(context.Context, string) (*portcullis.Identity, error){true: yes, false: down}[good]))
-				time.Sleep(time.Second)
-				var wg sync.WaitGroup
-				for i := range 100 {
-					wg.Go(func() { _, _ = v.Verify(t.Context(), fmt.Sprint(i)) })
-				}
-				wg.Wait()
-				checkCalls(t, sys, 2)
-				if open := v.Counters().CircuitOpen; open == good {
-					t.Errorf("open = %t", open)
-				}
-			})
-		})
+// checkOpen lets everybody do what he can do now, and demands that the circuit
+// is open, or closed.
+func checkOpen(t *testing.T, v *cached.Verifier, want bool) {
+	t.Helper()
+	synctest.Wait()
+	if open := v.Counters().CircuitOpen; open != want {
+		t.Errorf("open = %t, want %t", open, want)
+	}
+}
+
+// checkTrials demands how many questions there have been about tokens made up.
+func checkTrials(t *testing.T, sys *system, want int) {
+	t.Helper()
+	sys.mu.Lock()
+	defer sys.mu.Unlock()
+	if sys.trials != want {
+		t.Errorf("%d trials, want %d", sys.trials, want)
 	}
 }
 
@@ -128,13 +131,17 @@ func TestI4OpensBeforeTheQueue(t *testing.T) {
 		for i := range 5 {
 			wg.Go(func() { check(t, v, fmt.Sprint(i), portcullis.ErrUnavailable) })
 		}
-		wg.Wait()
-		if d := time.Since(began); d != 2*time.Second {
-			t.Errorf("took %v, want 2s", d)
+		time.Sleep(2500 * time.Millisecond) // the trial waits, behind three of them
+		for i := range 5 {
+			wg.Go(func() { check(t, v, fmt.Sprint("late", i), portcullis.ErrUnavailable) })
 		}
-		checkCalls(t, sys, 2)
-		if n := v.Counters().Refused; n != 3 {
-			t.Errorf("%d refused, want 3", n)
+		wg.Wait()
+		if d := time.Since(began); d != 6*time.Second {
+			t.Errorf("took %v, want 6s", d)
+		}
+		checkCalls(t, sys, 6)
+		if n := v.Counters().Refused; n != 5 {
+			t.Errorf("%d refused, want 5", n)
 		}
 	})
 }
@@ -147,7 +154,7 @@ func TestI4RefusedAtOnce(t *testing.T) {
 		sys.set(slow(down))
 		time.Sleep(time.Second)
 		var wg sync.WaitGroup
-		wg.Go(func() { check(t, v, "probe", portcullis.ErrUnavailable) })
+		wg.Go(func() { check(t, v, "trial", portcullis.ErrUnavailable) })
 		synctest.Wait()
 		began := time.Now()
 		check(t, v, "refused", portcullis.ErrUnavailable)
@@ -158,73 +165,132 @@ func TestI4RefusedAtOnce(t *testing.T) {
 	})
 }
 
-// I4: a probe that everybody has left is no answer. The next one may be made at once.
-func TestI4ProbeAbandoned(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sys := &system{}
-		v := openCircuit(t, sys, cached.Config{})
-		sys.set(hang)
-		time.Sleep(time.Second)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := v.Verify(ctx, "impatient")
-		checkError(t, err, context.DeadlineExceeded)
-		synctest.Wait()
-		if !v.Counters().CircuitOpen {
-			t.Error("closed by a call without an answer")
+// I4: who has tokens over which the token system stumbles harms nobody else,
+// however many they are.
+func TestI4StrangerCannotOpenTheCircuit(t *testing.T) {
+	stumble := func(ctx context.Context, token string) (*portcullis.Identity, error) {
+		switch {
+		case strings.HasPrefix(token, "evil"):
+			return nil, fmt.Errorf("%w: status 400", portcullis.ErrUnavailable)
+		case strings.HasPrefix(token, "good"):
+			return yes(ctx, token)
 		}
-		sys.set(yes)
-		check(t, v, "next", nil)
-	})
-}
-
-// I4: a call that was made before the circuit opened may close it with its
-// answer, but that it failed, or was left, says nothing about the probe.
-func TestI4Stragglers(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		answer func(context.Context, string) (*portcullis.Identity, error)
-		open   bool
-	}{
-		{"answer", yes, false},
-		{"failure", down, true},
-		{"left", hang, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+		return no(ctx, token)
+	}
+	for _, failures := range []int{0, 1} {
+		t.Run(fmt.Sprint("one after the other, Failures ", failures), func(t *testing.T) {
+			sys := &system{}
+			sys.set(stumble)
+			v := open(t, sys, cached.Config{Failures: failures, Cooldown: time.Hour})
+			for i := range 5000 {
+				check(t, v, fmt.Sprint("evil", i), portcullis.ErrUnavailable)
+				if i%7 == 0 {
+					check(t, v, fmt.Sprint("good", i), nil)
+				}
+			}
+			if c := v.Counters(); c.Refused != 0 || c.CircuitOpen {
+				t.Errorf("%+v", c)
+			}
+			sys.mu.Lock()
+			defer sys.mu.Unlock()
+			if sys.trials == 0 {
+				t.Error("no trials")
+			}
+		})
+		t.Run(fmt.Sprint("at once, Failures ", failures), func(t *testing.T) {
+			sys := &system{}
+			sys.set(stumble)
+			v := open(t, sys, cached.Config{Failures: failures, Cooldown: time.Hour, MaxCalls: 8})
+			var wg sync.WaitGroup
+			for i := range 8 {
+				wg.Go(func() {
+					for j := range 500 {
+						check(t, v, fmt.Sprint("evil", i, j), portcullis.ErrUnavailable)
+						if j%7 == 0 {
+							check(t, v, fmt.Sprint("good", i, j), nil)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if c := v.Counters(); c.Refused != 0 || c.CircuitOpen {
+				t.Errorf("%+v", c)
+			}
+		})
+		t.Run(fmt.Sprint("slowly, Failures ", failures), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sys := &system{}
-				v := open(t, sys, cached.Config{Failures: 1, Timeout: time.Minute})
-				after := func(d time.Duration, answer func(context.Context, string) (*portcullis.Identity, error)) {
-					sys.set(func(ctx context.Context, token string) (*portcullis.Identity, error) {
-						time.Sleep(d)
-						return answer(ctx, token)
-					})
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-				defer cancel()
+				sys.set(slow(stumble))
+				v := open(t, sys, cached.Config{Failures: failures, Cooldown: time.Hour})
 				var wg sync.WaitGroup
-				after(1500*time.Millisecond, tt.answer)
-				wg.Go(func() { _, _ = v.Verify(ctx, "straggler") })
-				synctest.Wait()
-				sys.set(down)
-				check(t, v, "opens", portcullis.ErrUnavailable)
-				time.Sleep(time.Second)
-				after(20*time.Second, down)
-				wg.Go(func() { _, _ = v.Verify(t.Context(), "probe") })
-				time.Sleep(10 * time.Second) // the straggler is over, and a cool-down more
-				if open := v.Counters().CircuitOpen; open != tt.open {
-					t.Errorf("open = %t, want %t", open, tt.open)
-				}
-				sys.set(yes)
-				calls := sys.asked()
-				_, _ = v.Verify(t.Context(), "during the probe")
-				if asked := sys.asked() > calls; asked == tt.open {
-					t.Errorf("asked = %t during the probe", asked)
+				for i := range 3000 {
+					wg.Go(func() { check(t, v, fmt.Sprint("evil", i), portcullis.ErrUnavailable) })
+					if i%30 == 0 {
+						wg.Go(func() { check(t, v, fmt.Sprint("good", i), nil) })
+						time.Sleep(time.Second)
+					}
 				}
 				wg.Wait()
+				if c := v.Counters(); c.Refused != 0 || c.CircuitOpen {
+					t.Errorf("%+v", c)
+				}
 			})
 		})
 	}
+}
+
+// The limit: made-up tokens are answered, real ones are not.
+func TestI4ClosedForMadeUpTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		sys.set(slow(down))
+		sys.setTrial(slow(no))
+		v := open(t, sys, cached.Config{MaxCalls: 4})
+		var wg sync.WaitGroup
+		for i := range 30 {
+			wg.Go(func() { check(t, v, fmt.Sprint(i), portcullis.ErrUnavailable) })
+		}
+		wg.Wait()
+		time.Sleep(time.Minute)
+		checkOpen(t, v, false)
+		if c := v.Counters(); c.Refused != 0 || c.Errors != 30 || sys.most != 4 {
+			t.Errorf("%+v, %d calls at once; want 30 errors, and no more than 4 at once", c, sys.most)
+		}
+	})
+}
+
+// I4: failures while a trial is made don't start another one, and are not
+// forgotten if nobody waits for it any more.
+func TestI4FailuresDuringAbandonedTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		v := open(t, sys, cached.Config{Failures: 2})
+		var wg sync.WaitGroup
+		sys.set(after(2*time.Second, no))
+		wg.Go(func() { check(t, v, "answered", portcullis.ErrInvalid) })
+		synctest.Wait()
+		sys.set(down)
+		for i := range 2 {
+			check(t, v, fmt.Sprint("doubt", i), portcullis.ErrUnavailable)
+		}
+		checkOpen(t, v, true)
+		time.Sleep(time.Second)
+		sys.setTrial(hang)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		wg.Go(func() { _, _ = v.Verify(ctx, "makes the trial") })
+		time.Sleep(2 * time.Second) // closed by the answer
+		for i := range 3 {
+			check(t, v, fmt.Sprint("during", i), portcullis.ErrUnavailable)
+		}
+		wg.Wait()
+		checkOpen(t, v, false)
+		checkTrials(t, sys, 2)
+		sys.setTrial(down)
+		check(t, v, "doubt again", portcullis.ErrUnavailable)
+		checkOpen(t, v, true)
+		checkTrials(t, sys, 3)
+	})
 }
 
 // Stale: what was good is good while nobody can tell, however it is that nobody
@@ -232,7 +298,7 @@ func TestI4Stragglers(t *testing.T) {
 func TestI3Stale(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		answer func(context.Context, string) (*portcullis.Identity, error)
+		answer reply
 	}{
 		{"down", down},
 		{"hanging", hang},
@@ -248,6 +314,7 @@ func TestI3Stale(t *testing.T) {
 				time.Sleep(time.Minute)
 				sys.set(tt.answer)
 				for range 4 { // two of them by an open circuit
+					synctest.Wait()
 					id, err := v.Verify(t.Context(), "token")
 					if err != nil {
 						t.Fatal(err)

@@ -12,10 +12,10 @@ type Counters struct {
 
 	// Of the misses:
 	Coalesced uint64 `json:"coalesced"` // joined the call of another
-	Refused   uint64 `json:"refused"`   // were not asked about, the circuit being open
+	Refused   uint64 `json:"refused"`   // were turned away, the circuit being open
 	Stale     uint64 `json:"stale"`     // got an old yes, since nobody could tell
 
-	Calls  uint64 `json:"calls"`  // made to the wrapped Verifier
+	Calls  uint64 `json:"calls"`  // made to the wrapped Verifier, also about made-up tokens
 	Errors uint64 `json:"errors"` // calls that could not tell, but for those given up
 
 	InFlight    int  `json:"in_flight"`    // calls being made now

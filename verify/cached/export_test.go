@@ -9,6 +9,9 @@ func (v *Verifier) Key(token string) [32]byte { return v.key(token) }
 // Fail does what a call does that could not tell.
 func (v *Verifier) Fail() { v.outage.failed() }
 
+// Trial does what an outage does to find out whether it is over.
+func (v *Verifier) Trial() { v.trial(false) }
+
 // A Memory is how much a Verifier remembers.
 type Memory struct {
 	Entries int

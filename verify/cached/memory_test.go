@@ -36,7 +36,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		config cached.Config
-		answer func(context.Context, string) (*portcullis.Identity, error)
+		answer reply
 		n      int
 	}{
 		{"small", cached.Config{}, yes, 12_000},
@@ -226,7 +226,7 @@ func TestTokenIsNotKept(t *testing.T) {
 		return sys.answer(t.Context(), "claim-of-the-user")
 	}), cached.Config{StaleFor: time.Hour})
 	for _, prefix := range []string{"", "no", "down", strings.Repeat("long", 1000)} {
-		sys.set(map[string]func(context.Context, string) (*portcullis.Identity, error){"no": no, "down": down}[prefix])
+		sys.set(map[string]reply{"no": no, "down": down}[prefix])
 		if sys.answer == nil {
 			sys.set(yes)
 		}

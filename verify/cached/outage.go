@@ -53,7 +53,12 @@ func (o *outage) end() {
 // due is what the timer of the outage since then does, in a goroutine of its
 // own.
 func (o *outage) due(since time.Time) {
-	o.ask() // it may be over, and nobody has asked since
+	defer o.decide(since) // even if the question ends the goroutine
+	o.ask()               // it may be over, and nobody has asked since
+}
+
+// decide tells of the outage since then, if it lasts, and sets its timer again.
+func (o *outage) decide(since time.Time) {
 	o.mu.Lock()
 	lasts := o.since.Equal(since)
 	o.mu.Unlock()

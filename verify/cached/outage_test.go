@@ -3,6 +3,7 @@ package cached_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -94,7 +95,7 @@ func TestOutageAnswered(t *testing.T) {
 func TestOutageQuestion(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		answer func(context.Context, string) (*portcullis.Identity, error)
+		answer reply
 		took   time.Duration
 		want   int32
 	}{
@@ -113,22 +114,21 @@ func TestOutageQuestion(t *testing.T) {
 				}), cached.Config{Failures: 1, Cooldown: time.Hour})
 				sys.set(down)
 				check(t, v, "a", portcullis.ErrUnavailable)
+				checkOpen(t, v, true) // after a trial
 				sys.set(tt.answer)
 				checkOutages(t, n, time.Minute+tt.took, 0, tt.want)
-				if len(tokens) != 2 || len(tokens[1]) < 20 || tokens[1] == tokens[0] {
+				if len(tokens) != 3 || !madeUp(tokens[2]) || tokens[2] == tokens[1] {
 					t.Errorf("asked about %q", tokens)
 				}
-				if open := v.Counters().CircuitOpen; open != (tt.want > 0) {
-					t.Errorf("open = %t", open)
-				}
+				checkOpen(t, v, tt.want > 0)
 			})
 		})
 	}
 }
 
-// The question is no probe: that it failed doesn't let another call pass beside
-// the probe that is being made.
-func TestOutageQuestionIsNoProbe(t *testing.T) {
+// The question is not the trial that the circuit waits for: that it failed
+// doesn't let another one be made beside it.
+func TestOutageQuestionIsNoTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := &system{}
 		v, n := outages(t, sys, cached.Config{Failures: 1, Timeout: time.Hour})
@@ -141,16 +141,76 @@ func TestOutageQuestionIsNoProbe(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, _ = v.Verify(ctx, "probe")
+			_, _ = v.Verify(ctx, "makes the trial")
 		}()
 		synctest.Wait()
 		sys.set(down)
 		checkOutages(t, n, 40*time.Second, 1, 1)
-		calls := sys.asked()
+		checkCalls(t, sys, 4) // one failed, two trials and the question
 		check(t, v, "refused", portcullis.ErrUnavailable)
-		checkCalls(t, sys, calls)
+		checkCalls(t, sys, 4)
 		<-done
 	})
+}
+
+// Nor does it say anything if there is no slot for it.
+func TestOutageQuestionWithoutSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		v, n := outages(t, sys, cached.Config{Failures: 1, MaxCalls: 1})
+		sys.set(down)
+		check(t, v, "opens", portcullis.ErrUnavailable)
+		time.Sleep(50 * time.Second)
+		sys.set(func(context.Context, string) (*portcullis.Identity, error) {
+			time.Sleep(time.Minute) // whatever ctx says
+			return nil, errDown
+		})
+		go func() { _, _ = v.Verify(t.Context(), "makes the trial") }()
+		checkOutages(t, n, 20*time.Second, 0, 1) // 10 s of them for the slot
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		check(t, v, "refused", portcullis.ErrUnavailable)
+		if d := time.Since(began); d != 0 {
+			t.Errorf("refused after %v", d)
+		}
+		checkTrials(t, sys, 2)
+	})
+}
+
+// But it is a failure like any other, that may lead to a trial.
+func TestOutageQuestionFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{}
+		v, n := outages(t, sys, cached.Config{Failures: 2})
+		sys.set(down)
+		check(t, v, "fails", portcullis.ErrUnavailable)
+		checkOutages(t, n, time.Minute, 0, 1)
+		checkCalls(t, sys, 3)
+		checkOpen(t, v, true)
+	})
+}
+
+// What the wrapped Verifier does to the goroutine of the question hides no
+// outage.
+func TestOutageQuestionPanics(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func()
+	}{
+		{"panic", func() { panic("x") }},
+		{"Goexit", runtime.Goexit},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys := &system{}
+				v, n := outages(t, sys, cached.Config{})
+				sys.set(func(context.Context, string) (*portcullis.Identity, error) { tt.do(); return nil, nil })
+				check(t, v, "a", portcullis.ErrUnavailable)
+				checkOutages(t, n, time.Minute, 0, 1)
+				checkOutages(t, n, time.Minute, 1, 2)
+			})
+		})
+	}
 }
 
 // An answer that comes while the question is asked, or while OnOutage runs, ends
@@ -231,6 +291,11 @@ func TestOutageClose(t *testing.T) {
 				time.Sleep(time.Hour)
 				v.Fail() // by a call that ended as the Verifier was closed
 				time.Sleep(time.Hour)
+				calls := sys.asked()
+				for range 100 {
+					v.Trial() // by a timer, or a call, likewise
+				}
+				checkCalls(t, sys, calls)
 				want := int32(0)
 				if at == "OnOutage" {
 					want = 1

@@ -21,11 +21,18 @@ type mode struct {
 	expires time.Duration // after it was asked; 0: never
 	reuse   time.Duration // likewise
 	takes   time.Duration // at most slowest
+	trial   string        // like what, about tokens made up, after trialTakes
 }
 
-const slowest = 3 * time.Second
+const (
+	slowest    = 3 * time.Second
+	trialTakes = 1500*time.Millisecond + 1 // nothing else happens when it is over
+)
 
 func (m mode) Verify(ctx context.Context, token string) (*portcullis.Identity, error) {
+	if madeUp(token) {
+		m.what, m.takes = m.trial, trialTakes
+	}
 	id := &portcullis.Identity{Subject: token}
 	if m.expires != 0 {
 		id.ExpiresAt = time.Now().Add(m.expires)
@@ -53,6 +60,7 @@ func drawMode(t *rapid.T) mode {
 		expires: rapid.SampledFrom([]time.Duration{0, 0, -time.Second, 3 * time.Second, 25 * time.Second}).Draw(t, "expires"),
 		reuse:   rapid.SampledFrom([]time.Duration{0, 0, 0, -1, 4 * time.Second, 15 * time.Second}).Draw(t, "reuse"),
 		takes:   rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, slowest}).Draw(t, "takes"),
+		trial:   rapid.SampledFrom([]string{"yes", "no", "down", "down"}).Draw(t, "trial"),
 	}
 }
 
@@ -83,9 +91,24 @@ type model struct {
 	bad      map[string]time.Time // until when
 	failures int
 	until    time.Time // the circuit is open, or half open from then; zero: closed
+	trial    time.Time // when the trial in doubt is over; zero: there is none
+	trialOK  bool      // what comes of it
 }
 
-// verify returns what should come of it now: whether the token system is asked,
+// settle lets the trial be over if it is, at that time.
+func (m *model) settle(at time.Time) {
+	if m.trial.IsZero() || at.Before(m.trial) {
+		return
+	}
+	if m.trialOK {
+		m.failures, m.until = 0, time.Time{}
+	} else if m.failures >= m.c.Failures {
+		m.until = m.trial.Add(m.c.Cooldown)
+	}
+	m.trial = time.Time{}
+}
+
+// verify returns what should come of it now: how often the token system is asked,
 // "yes", "no" or "unknown", and for a yes when it was asked.
 func (m *model) verify(token string, sys mode) (calls int, what string, asked time.Time) {
 	now := time.Now()
@@ -95,43 +118,64 @@ func (m *model) verify(token string, sys mode) (calls int, what string, asked ti
 	if now.Before(m.bad[token]) {
 		return 0, "no", asked
 	}
-	answered := now
+	m.settle(now)
 	if m.until.IsZero() || !now.Before(m.until) {
-		calls = 1
-		answered = now.Add(sys.takes)
-		switch sys.what {
-		case "yes":
-			m.failures, m.until = 0, time.Time{}
-			delete(m.good, token)
-			fresh, stale := now.Add(m.c.MaxAge), now.Add(m.c.MaxAge+m.c.StaleFor)
-			for _, d := range []time.Duration{sys.expires, sys.reuse} {
-				if end := now.Add(d); d != 0 {
-					if end.Before(fresh) {
-						fresh = end
-					}
-					if end.Before(stale) {
-						stale = end
-					}
-				}
+		half := !m.until.IsZero()
+		if half {
+			calls++
+			now = now.Add(trialTakes)
+			if sys.trial == "down" {
+				m.until = now.Add(m.c.Cooldown)
+			} else {
+				m.failures, m.until = 0, time.Time{}
 			}
-			m.good[token] = struct{ asked, fresh, stale time.Time }{now, fresh, stale}
-			return calls, "yes", now
-		case "no":
-			m.failures, m.until = 0, time.Time{}
-			delete(m.good, token)
-			if m.c.NegativeAge > 0 {
-				m.bad[token] = answered.Add(m.c.NegativeAge)
-			}
-			return calls, "no", asked
 		}
-		if m.failures++; m.c.Failures > 0 && m.failures >= m.c.Failures {
-			m.until = answered.Add(m.c.Cooldown)
+		if !half || sys.trial != "down" {
+			calls++
+			asked, now = now, now.Add(sys.takes)
+			m.settle(now)
+			if sys.what != "down" {
+				m.failures, m.until = 0, time.Time{}
+				m.learn(token, sys, asked, now)
+				if sys.what == "no" {
+					asked = time.Time{}
+				}
+				return calls, sys.what, asked
+			}
+			m.failures++
+			if m.c.Failures > 0 && m.failures >= m.c.Failures && m.until.IsZero() && m.trial.IsZero() {
+				calls++
+				m.trial, m.trialOK = now.Add(trialTakes), sys.trial != "down"
+			}
 		}
 	}
-	if g, ok := m.good[token]; ok && answered.Before(g.stale) {
+	if g, ok := m.good[token]; ok && now.Before(g.stale) {
 		return calls, "yes", g.asked
 	}
-	return calls, "unknown", asked
+	return calls, "unknown", time.Time{}
+}
+
+// learn is what is known of the token from then on.
+func (m *model) learn(token string, sys mode, asked, answered time.Time) {
+	delete(m.good, token)
+	if sys.what == "no" {
+		if m.c.NegativeAge > 0 {
+			m.bad[token] = answered.Add(m.c.NegativeAge)
+		}
+		return
+	}
+	fresh, stale := asked.Add(m.c.MaxAge), asked.Add(m.c.MaxAge+m.c.StaleFor)
+	for _, d := range []time.Duration{sys.expires, sys.reuse} {
+		if end := asked.Add(d); d != 0 {
+			if end.Before(fresh) {
+				fresh = end
+			}
+			if end.Before(stale) {
+				stale = end
+			}
+		}
+	}
+	m.good[token] = struct{ asked, fresh, stale time.Time }{asked, fresh, stale}
 }
 
 // I3, I4: a Verifier does what the model does, whatever happens.
@@ -144,6 +188,7 @@ func TestI3Model(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		c := drawConfig(rt)
+		c.MaxCalls = max(c.MaxCalls, 2) // nobody waits for a trial
 		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 			return step{
 				wait:  time.Duration(rapid.IntRange(0, 12).Draw(t, "wait")) * time.Second,
@@ -180,6 +225,7 @@ func TestI3Model(t *testing.T) {
 					})
 				}
 				wg.Wait()
+				synctest.Wait() // a trial in doubt is being made
 				for _, got := range results {
 					if got != what {
 						return fmt.Errorf("step %d: %s, want %s", i, got, what)

@@ -98,6 +98,12 @@ const socket = new Socket({
     return { code: 'handshake refused', reason: '', ...verdict.refused(status, pass.scopes(me?.userinfo), pass.expired()) };
   },
 
+  async refresh() {
+    const ok = login && (await post('/app/refresh')) === 204;
+    if (ok) await refresh(); // shows the new token's time
+    return ok;
+  },
+
   onverdict(v, wait) {
     $('closed-code').textContent = v.code;
     $('closed-reason').textContent = v.reason;
@@ -149,6 +155,7 @@ $('reconnect').addEventListener('click', () => socket.connect());
 const wayNotes = {
   cookie: 'Script sets nothing: the browser sends the session cookie with the handshake by itself.',
   query: 'The token rides in the URL. The gate takes it out before the backend or a log can see it.',
+  ticket: 'The page asks the gate for a ticket that is good once, and renews the socket’s authorization before it ends: no reconnect. Script never sees the token.',
   subprotocol: 'The token rides in Sec-WebSocket-Protocol. The gate takes both words out of the offer and answers “bearer”.',
 };
 
@@ -162,6 +169,7 @@ function showWay(way) {
     cookie: [`new WebSocket("${url}")`],
     query: [`new WebSocket("${url}?token=`, secret, '")'],
     subprotocol: [`new WebSocket("${url}", ["bearer", "`, secret, '"])'],
+    ticket: [`new PortcullisSocket("${url}", [], { refresh })`],
   };
   $('way-code').replaceChildren(...parts[way]);
   $('way-note').textContent = wayNotes[way];

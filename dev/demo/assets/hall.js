@@ -1,7 +1,7 @@
 // The chat log. Everything that others wrote goes in as text, never as markup.
 
 const MAX_LINES = 200;
-const labels = { cookie: 'by cookie', query: 'by URL parameter', subprotocol: 'by subprotocol', '': 'by /wsapi/' };
+const labels = { cookie: 'by cookie', query: 'by URL parameter', subprotocol: 'by subprotocol', ticket: 'by ticket', '': 'by /wsapi/' };
 
 const log = document.getElementById('chat-log');
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });

@@ -2,6 +2,8 @@
 // file that touches the token, and it hands it to nobody but the browser's own
 // WebSocket.
 
+import { PortcullisSocket } from './portcullis-client.js';
+
 const COOKIE = 'session';
 const LONG_ENOUGH = 10_000; // ms open before the back-off starts over
 
@@ -23,6 +25,12 @@ const ways = {
     path: '/wsapi/subprotocol/',
     needsToken: true,
     open: (url, token) => new WebSocket(url, ['bearer', token]),
+  },
+  // This one keeps itself: it fetches tickets, renews and comes back.
+  ticket: {
+    path: '/wsapi/ticket/',
+    needsToken: false,
+    open: (url, _, refresh) => new PortcullisSocket(url, [], { refresh }),
   },
 };
 
@@ -48,6 +56,8 @@ export function address(way) {
 //                           {code, reason, text, hint, next};
 //                           close is {code, reason, opened}
 //   onverdict(verdict, wait) the end; wait is ms until the next try, or null
+//   refresh()               has the login system issue a fresh token; returns a
+//                           promise of whether it did
 export class Socket {
   #on;
   #ws = null;
@@ -91,7 +101,7 @@ export class Socket {
     }
     let ws;
     try {
-      ws = way.open(address(this.#way), secret);
+      ws = way.open(address(this.#way), secret, () => this.#on.refresh());
     } catch {
       // The error's text would hold the token.
       this.#end({ code: null, reason: 'not_carried', opened: false }, current);
@@ -106,6 +116,13 @@ export class Socket {
     };
     ws.onmessage = (e) => {
       if (current()) this.#on.onevent(JSON.parse(e.data));
+    };
+    ws.onstatus = async ({ detail }) => {
+      if (!current() || detail.action === 'stop') return; // then onclose follows
+      const verdict = await this.#on.judge({ ...detail, opened: opened > 0 });
+      if (!current() || ws.readyState === WebSocket.OPEN) return;
+      this.#on.onstate('waiting');
+      this.#on.onverdict({ ...verdict, next: 'retry' }, detail.in ?? 0);
     };
     ws.onclose = (e) => {
       if (!current()) return;

@@ -1,0 +1,176 @@
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// nodeBackend is examples/node-ws: a chat with npm ws.
+type nodeBackend struct {
+	url string
+
+	mu   sync.Mutex
+	ends []socketEnd // as it saw them
+}
+
+// A socketEnd says how a socket ended, for npm ws.
+type socketEnd struct {
+	User   string
+	Code   int
+	Reason string
+
+	at time.Time
+}
+
+func startNodeBackend(t *testing.T) *nodeBackend {
+	t.Helper()
+	preload, err := filepath.Abs("node-ws/closes.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := exec.Command("node", "--import", (&url.URL{Scheme: "file", Path: preload}).String(), "server.js")
+	var log bytes.Buffer
+	node.Dir, node.Env, node.Stderr = "../examples/node-ws", append(os.Environ(), "PORT=0"), &log
+	stdout, err := node.StdoutPipe()
+	if err = errors.Join(err, node.Start()); err != nil {
+		t.Fatalf("this test needs Node; run make setup: %v", err)
+	}
+	b := new(nodeBackend)
+	lines := bufio.NewScanner(stdout)
+	lines.Scan()
+	b.url = "http://" + strings.TrimPrefix(lines.Text(), "listening on ")
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines.Scan() {
+			end := socketEnd{at: time.Now()}
+			if err := json.Unmarshal(lines.Bytes(), &end); err != nil {
+				t.Errorf("node says %q", lines.Bytes())
+			}
+			b.mu.Lock()
+			b.ends = append(b.ends, end)
+			b.mu.Unlock()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = node.Process.Signal(syscall.SIGTERM)
+		<-read
+		if err := node.Wait(); err != nil {
+			t.Errorf("this test needs the packages of examples/node-ws; run make setup: %v\n%s", err, &log)
+		}
+	})
+	return b
+}
+
+// wantEnds waits for the ends of so many sockets, and says when they were. There
+// must be no others.
+func (b *nodeBackend) wantEnds(t testing.TB, want ...socketEnd) (at []time.Time) {
+	t.Helper()
+	var got []socketEnd
+	eventually(t, fmt.Sprintf("%d ends at the backend", len(want)), func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		got = slices.Clone(b.ends)
+		return len(got) >= len(want)
+	})
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(socketEnd{})); diff != "" {
+		t.Errorf("ends at the backend (-want +got):\n%s", diff)
+	}
+	for _, end := range got {
+		at = append(at, end.at)
+	}
+	return at
+}
+
+// A chatter has a socket of the chat.
+type chatter struct {
+	testing.TB
+	*websocket.Conn
+	user string
+}
+
+// join opens a socket through the gateway, and says something.
+func join(t testing.TB, gateway, token, user string) *chatter {
+	t.Helper()
+	c, _, err := websocket.Dial(t.Context(), gateway+"/wsapi/?token="+url.QueryEscape(token), nil)
+	if heard(err) != nil {
+		t.Fatalf("no socket for %s: %v", user, err)
+	}
+	t.Cleanup(func() { _ = c.CloseNow() })
+	joined := &chatter{t, c, user}
+	joined.say("hello")
+	return joined
+}
+
+// say sends a message, and waits until everybody hears it, under the name that
+// the gateway vouches for.
+func (c *chatter) say(text string) {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	text += " " + rand.Text() // others may say the same
+	message := fmt.Sprintf(`{"name":"mallory","text":%q}`, text)
+	if err := c.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
+		c.Fatalf("%s: %v", c.user, err)
+	}
+	for {
+		_, raw, err := c.Read(ctx)
+		if heard(err) != nil {
+			c.Fatalf("%s, waiting for %q: %v", c.user, text, err)
+		}
+		var event struct{ Type, Name, Text string }
+		if err := json.Unmarshal(raw, &event); err != nil {
+			c.Fatal(err)
+		}
+		if event.Type == "message" && event.Text == text {
+			if event.Name != c.user {
+				c.Errorf("%q comes from %q, want %q", text, event.Name, c.user)
+			}
+			return
+		}
+	}
+}
+
+// wantClose waits for the socket's end, and says when it was.
+func (c *chatter) wantClose(code websocket.StatusCode, reason string) time.Time {
+	c.Helper()
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	for {
+		_, _, err := c.Read(ctx)
+		if heard(err) == nil {
+			continue
+		}
+		end, want := (websocket.CloseError{}), websocket.CloseError{Code: code, Reason: reason}
+		if !errors.As(err, &end) || end != want {
+			c.Errorf("%s: %v, want %v", c.user, err, want)
+		}
+		return time.Now()
+	}
+}
+
+// apart returns a client that has no connections in common with others, for
+// they would outlive the tests.
+func apart() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+}
