@@ -304,7 +304,8 @@ test('R6: renews in time though the clock was set back', async (t) => {
 test('is cut in the middle of a renewal: only the new socket is renewed', async (t) => {
   const gateway = await Gateway.start(t);
   const slow = held();
-  const page = await opened(t, gateway, { refresh: slow.answer });
+  let fetches = 0;
+  const page = await opened(t, gateway, { refresh: slow.answer, fetch: (...args) => fetches++ >= 0 && fetch(...args) });
   page.clock.advance(240_000);
   gateway.live.terminate();
   await page.nth('status');
@@ -314,6 +315,7 @@ test('is cut in the middle of a renewal: only the new socket is renewed', async 
   slow.release();
   await renewals(gateway, 1);
   assert.deepEqual(gateway.asked.at(-1).body, { session: 'h-2' });
+  assert.equal(fetches, 3); // two tickets, one renewal
 });
 
 test('expires in the middle of a renewal: one refresh, one new socket', async (t) => {
