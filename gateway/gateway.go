@@ -115,7 +115,7 @@ func newLogout(list []config.Logout, guard *portcullis.Guard, log *slog.Logger) 
 		l := &list[i]
 		r, err := backchannel.New(backchannel.Config{
 			Issuer: l.Issuer, Audience: l.ClientID, JWKSURL: text(l.JWKSURL), InsecurePlainHTTP: l.InsecurePlainHTTP,
-			Revoke: guard.Revoke, Log: log,
+			BySubject: l.BySubject, Revoke: guard.Revoke, Log: log,
 		})
 		if err != nil {
 			return nil, err

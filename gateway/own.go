@@ -77,6 +77,7 @@ func (o *own) serve(w http.ResponseWriter, r *http.Request) bool {
 	if origin != "" {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Credentials", "true")
+		h.Set("Access-Control-Expose-Headers", "Retry-After")
 	}
 	switch {
 	case r.Method == http.MethodOptions && origin != "":
@@ -234,11 +235,11 @@ func (o *own) renew(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		answerOwn(w, map[string]any{"valid_for": seconds(s.Expires(), time.Now())})
-	case errors.Is(err, portcullis.ErrForbidden), errors.Is(err, portcullis.ErrUnavailable):
+	case s == nil || s.Err() != nil && !errors.Is(err, portcullis.ErrForbidden), errors.Is(err, portcullis.ErrNoSession):
+		o.g.refuse(w, r, http.StatusNotFound, "no such session, or not any more")
+	default:
 		o.g.logOwn(r, err)
 		portcullis.DenyStatus(w, r, err)
-	default:
-		o.g.refuse(w, r, http.StatusNotFound, "no such session, or not any more")
 	}
 }
 

@@ -124,10 +124,6 @@ func cacheConfig(c *config.Verify, v portcullis.Verifier, outage func(name strin
 	if conf.NegativeAge == 0 {
 		conf.NegativeAge = -1
 	}
-	// Strangers make tokens with unknown keys: these must not keep others out.
-	if c.JWT != nil {
-		conf.Failures = -1
-	}
 	return conf
 }
 

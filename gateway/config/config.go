@@ -128,6 +128,11 @@ type Logout struct {
 	// OpenID Provider.
 	ClientID string `yaml:"client_id" required:"true" check:"text"`
 
+	// BySubject has a logout end all sessions of the user, also where the logout
+	// token names one session. It is for providers whose access tokens have no
+	// sid.
+	BySubject bool `yaml:"by_subject" default:"false"`
+
 	// JWKSURL is where the provider's keys are. Without it the provider's
 	// configuration says where.
 	JWKSURL *url.URL `yaml:"jwks_url" check:"endpoint"`

@@ -308,9 +308,9 @@ type Outage struct {
 	// Without it they live until their tokens expire.
 	EndSessionsAfter time.Duration `yaml:"end_sessions_after" min:"1s" max:"24h"`
 
-	// Failures is how many calls in a row must fail before the token system
-	// counts as down. It isn't called then, but for one trial now and then. Not
-	// for jwt, where nobody is called about each token.
+	// Failures is how many calls in a row must fail, and then a trial with a
+	// token made up at random too, before the token system counts as down. It
+	// isn't called then, but for such a trial now and then.
 	Failures Count `yaml:"failures" default:"5" min:"1" max:"1000"`
 
 	// Cooldown is the time between these trials.

@@ -160,6 +160,9 @@ func New(c Config) (*Verifier, error) {
 // Verifier, or wrap [portcullis.ErrUnavailable]; a token longer than 16 KiB is
 // [portcullis.ErrInvalid], and nobody is asked.
 //
+// With [portcullis.Afresh] nothing that is remembered counts, but the answer is
+// remembered.
+//
 // Callers with the same token share one call. It has the values of the first
 // one's context, and ends when all of them have gone: when ctx is done, Verify
 // returns at once with an error that wraps ctx's, and the others wait on. A
@@ -170,6 +173,10 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 		return nil, errTooLong
 	}
 	k := v.key(token)
+	if portcullis.IsAfresh(ctx) {
+		answer := v.miss(ctx, k, token, time.Now())
+		return answer.id, answer.err
+	}
 	if known := v.recall(k, time.Now()); known != nil {
 		if known.err == nil {
 			v.count.hits.Add(1)
@@ -178,11 +185,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 		}
 		return known.id, known.err
 	}
-	v.count.misses.Add(1)
-	answer := v.ask(ctx, k, token)
-	if answer == circuitOpen {
-		v.count.refused.Add(1)
-	}
+	answer := v.miss(ctx, k, token, time.Time{})
 	if answer.unknown() {
 		// Not what was found above: a no may have come since.
 		if old, ok := v.good.GetIfPresent(k); ok && !reached(time.Now(), old.stale) {
@@ -191,6 +194,16 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*portcullis.Identi
 		}
 	}
 	return answer.id, answer.err
+}
+
+// miss asks, and counts it.
+func (v *Verifier) miss(ctx context.Context, k key, token string, since time.Time) *verdict {
+	v.count.misses.Add(1)
+	answer := v.ask(ctx, k, token, since)
+	if answer == circuitOpen {
+		v.count.refused.Add(1)
+	}
+	return answer
 }
 
 // Close ends the calls being made, waits for them, and stops the Verifier's

@@ -13,6 +13,7 @@ import (
 // that everybody has left stays until it is over, lest its answer overtake that
 // of the next one.
 type call struct {
+	began   time.Time
 	waiting int  // callers; guarded by Verifier.mu
 	left    bool // by all of them, and so cancelled; guarded by Verifier.mu
 	cancel  context.CancelFunc
@@ -22,19 +23,20 @@ type call struct {
 }
 
 // ask returns the token system's answer about the token, waiting for a call
-// that is being made, or making one.
-func (v *Verifier) ask(ctx context.Context, k key, token string) *verdict {
+// that is being made, or making one. since is not zero for a caller who wants an
+// answer to a question asked since then.
+func (v *Verifier) ask(ctx context.Context, k key, token string, since time.Time) *verdict {
 	for {
-		c, known := v.join(ctx, k, token)
+		c, known := v.join(ctx, k, token, since)
 		if known != nil {
 			return known
 		}
 		select {
 		case <-c.done:
-			if !c.left {
+			if !c.left && !c.began.Before(since) {
 				return c.answer
 			}
-			// It was others', who had all gone when we came.
+			// It was others', who had all gone when we came, or had come too early.
 		case <-ctx.Done():
 			v.leave(c)
 			return unavailable(fmt.Errorf("gave up waiting for the token system: %w", ctx.Err()))
@@ -43,7 +45,7 @@ func (v *Verifier) ask(ctx context.Context, k key, token string) *verdict {
 }
 
 // join counts the caller in; there is no call where the answer is known.
-func (v *Verifier) join(ctx context.Context, k key, token string) (*call, *verdict) {
+func (v *Verifier) join(ctx context.Context, k key, token string, since time.Time) (*call, *verdict) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if c, ok := v.calls[k]; ok {
@@ -54,7 +56,7 @@ func (v *Verifier) join(ctx context.Context, k key, token string) (*call, *verdi
 		return c, nil
 	}
 	now := time.Now()
-	if known := v.recall(k, now); known != nil { // a call has ended since we looked
+	if known := v.recall(k, now); known != nil && since.IsZero() { // a call has ended since we looked
 		return nil, known
 	}
 	switch {
@@ -65,7 +67,7 @@ func (v *Verifier) join(ctx context.Context, k key, token string) (*call, *verdi
 	case ctx.Err() != nil:
 		return nil, unavailable(ctx.Err())
 	}
-	c := &call{waiting: 1, done: make(chan struct{}), answer: panicked}
+	c := &call{began: now, waiting: 1, done: make(chan struct{}), answer: panicked}
 	ctx, c.cancel = v.detach(ctx)
 	v.calls[k] = c
 	v.running.Add(1)

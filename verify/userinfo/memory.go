@@ -59,12 +59,18 @@ func weigh(k key, i info) uint32 {
 // lookUp returns what is known about the user of a token that is good, or asks.
 func (v *Verifier) lookUp(ctx context.Context, token string, id *portcullis.Identity) (info, error) {
 	k := v.key(id)
-	if known, ok := v.known.GetIfPresent(k); ok {
+	recall := func(ctx context.Context) (info, bool) {
+		if portcullis.IsAfresh(ctx) {
+			return info{}, false
+		}
+		return v.known.GetIfPresent(k)
+	}
+	if known, ok := recall(ctx); ok {
 		return known, nil
 	}
 	ask := func(ctx context.Context) (info, error) {
 		// Perhaps the last call ended after this one's caller had looked.
-		if known, ok := v.known.GetIfPresent(k); ok {
+		if known, ok := recall(ctx); ok {
 			return known, nil
 		}
 		found, err := v.ask(ctx, token, k.subject)
