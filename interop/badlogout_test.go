@@ -12,13 +12,13 @@ import (
 
 // R3: a logout token that isn't good is refused, and nobody else hears of it.
 func TestR3BadLogoutTokens(t *testing.T) {
-	issuer, backend, l := startSigner(t), startNodeBackend(t), listen(t)
+	issuer, partner, backend, l := startSigner(t), startSigner(t), startNodeBackend(t), listen(t)
 	base := "http://" + l.Addr().String()
 	serveGateway(t, l, fmt.Sprintf(`
 verify: {jwt: {issuer: %s, audience: api}}
-logout: {issuer: %[1]s, client_id: app}
+logout: [{issuer: %[1]s, client_id: app}, {issuer: %s, client_id: gateway}]
 routes: [{path: /, backend: %s}]
-`, issuer, backend.url))
+`, issuer, partner, backend.url))
 	alice := join(t, base, accessToken(issuer, "alice"), "alice")
 	bob := join(t, base, accessToken(issuer, "bob"), "bob")
 	send := func(token string) (int, string) {
@@ -44,7 +44,9 @@ routes: [{path: /, backend: %s}]
 	bad["an access token"] = accessToken(issuer, "alice")
 	for name, changes := range map[string]claims{
 		"wrong aud":       {"aud": "other"},
+		"partner's aud":   {"aud": "gateway"},
 		"wrong iss":       {"iss": "https://other.example.com"},
+		"partner's iss":   {"iss": partner},
 		"no iss":          {"iss": nil},
 		"old iat":         {"iat": now.Add(-10 * time.Minute).Unix()},
 		"iat to come":     {"iat": now.Add(10 * time.Minute).Unix()},
@@ -68,6 +70,11 @@ routes: [{path: /, backend: %s}]
 		})
 	}
 
+	// The partner's alice is somebody else.
+	if status, answer := send(sign("logout+jwt", good(claims{"iss": partner, "aud": "gateway"}))); status != http.StatusOK {
+		t.Errorf("a good one of the partner: %d %s", status, answer)
+	}
+	alice.say("still here")
 	if status, answer := send(sign("logout+jwt", good(nil))); status != http.StatusOK {
 		t.Errorf("a good one: %d %s", status, answer)
 	}

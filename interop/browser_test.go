@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -37,8 +38,7 @@ type login struct {
 
 func newBrowser(t testing.TB) *browser {
 	jar, _ := cookiejar.New(nil) // the error is always nil
-	b := &browser{TB: t, Client: *apart()}
-	b.Jar = jar
+	b := &browser{TB: t, Client: http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true}}}
 	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(r.URL.String(), callback) {
 			return http.ErrUseLastResponse
@@ -149,7 +149,7 @@ func (p *oidcProvider) register(t testing.TB, logoutURI string) (client string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := apart().Post(p.issuer+"/reg", "application/json", strings.NewReader(string(wish)))
+	resp, err := newBrowser(t).Post(p.issuer+"/reg", "application/json", bytes.NewReader(wish))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -55,10 +54,9 @@ func startNodeBackend(t *testing.T) *nodeBackend {
 	if err = errors.Join(err, node.Start()); err != nil {
 		t.Fatalf("this test needs Node; run make setup: %v", err)
 	}
-	b := new(nodeBackend)
 	lines := bufio.NewScanner(stdout)
-	lines.Scan()
-	b.url = "http://" + strings.TrimPrefix(lines.Text(), "listening on ")
+	ready := lines.Scan()
+	b := &nodeBackend{url: "http://" + strings.TrimPrefix(lines.Text(), "listening on ")}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -79,11 +77,14 @@ func startNodeBackend(t *testing.T) *nodeBackend {
 			t.Errorf("this test needs the packages of examples/node-ws; run make setup: %v\n%s", err, &log)
 		}
 	})
+	if !ready {
+		t.FailNow()
+	}
 	return b
 }
 
-// wantEnds waits for the ends of so many sockets, and says when they were. There
-// must be no others.
+// wantEnds waits for the ends of so many sockets, and says when they were. They
+// may come in any order, but no others.
 func (b *nodeBackend) wantEnds(t testing.TB, want ...socketEnd) (at []time.Time) {
 	t.Helper()
 	var got []socketEnd
@@ -93,7 +94,8 @@ func (b *nodeBackend) wantEnds(t testing.TB, want ...socketEnd) (at []time.Time)
 		got = slices.Clone(b.ends)
 		return len(got) >= len(want)
 	})
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(socketEnd{})); diff != "" {
+	byUser := cmpopts.SortSlices(func(a, b socketEnd) bool { return a.User < b.User })
+	if diff := cmp.Diff(want, got, byUser, cmpopts.IgnoreUnexported(socketEnd{})); diff != "" {
 		t.Errorf("ends at the backend (-want +got):\n%s", diff)
 	}
 	for _, end := range got {
@@ -113,7 +115,7 @@ type chatter struct {
 func join(t testing.TB, gateway, token, user string) *chatter {
 	t.Helper()
 	c, _, err := websocket.Dial(t.Context(), gateway+"/wsapi/?token="+url.QueryEscape(token), nil)
-	if heard(err) != nil {
+	if err != nil {
 		t.Fatalf("no socket for %s: %v", user, err)
 	}
 	t.Cleanup(func() { _ = c.CloseNow() })
@@ -135,7 +137,7 @@ func (c *chatter) say(text string) {
 	}
 	for {
 		_, raw, err := c.Read(ctx)
-		if heard(err) != nil {
+		if err != nil {
 			c.Fatalf("%s, waiting for %q: %v", c.user, text, err)
 		}
 		var event struct{ Type, Name, Text string }
@@ -158,7 +160,7 @@ func (c *chatter) wantClose(code websocket.StatusCode, reason string) time.Time 
 	defer cancel()
 	for {
 		_, _, err := c.Read(ctx)
-		if heard(err) == nil {
+		if err == nil {
 			continue
 		}
 		end, want := (websocket.CloseError{}), websocket.CloseError{Code: code, Reason: reason}
@@ -167,10 +169,4 @@ func (c *chatter) wantClose(code websocket.StatusCode, reason string) time.Time 
 		}
 		return time.Now()
 	}
-}
-
-// apart returns a client that has no connections in common with others, for
-// they would outlive the tests.
-func apart() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 }

@@ -58,8 +58,8 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'profile', 'chat'],
   claims: { openid: ['sub'], profile: ['name'] },
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: `${id} of the tests` }) }),
-  // Introspection says the sid by itself, to whoever asked for it in logout
-  // tokens; a JWT has it only so.
+  // A token has a sid if its client wants one in logout tokens. Introspection
+  // says it by itself, a JWT only so.
   extraTokenClaims: (ctx, token) => token.sid && { sid: token.sid },
   features: {
     backchannelLogout: { enabled: true },

@@ -29,3 +29,10 @@ func (h *Held) Len() (keys, order int)                            { return len(h
 
 // Forget has a Receiver forget the SETs that it has carried out.
 func (r *Receiver) Forget() { r.used = memory{} }
+
+// Waiting returns how many calls of Verify wait.
+func (r *Receiver) Waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiting)
+}

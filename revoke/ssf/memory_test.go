@@ -55,6 +55,9 @@ func TestR4HeldIsBounded(t *testing.T) {
 	if !h.Finds(ann, end.Add(-1)) {
 		t.Error("forgotten too early")
 	}
+	if h.Finds(ann, end.Add(2)) {
+		t.Error("found what is over")
+	}
 	if !h.Add("x", now, end.Add(2), time.Hour) || h.Finds(ann, end.Add(2)) {
 		t.Error("not forgotten")
 	}

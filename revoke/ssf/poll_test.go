@@ -208,6 +208,7 @@ func TestR4Poll(t *testing.T) {
 		s := newSite(t, ssf.Config{})
 		start(t, s, tr)
 		time.Sleep(time.Minute + 1)
+		synctest.Wait()
 		if n := tr.polled(); n != 3 { // after 0, 30 and 60 s
 			t.Errorf("%d polls in a quiet minute", n)
 		}
@@ -232,6 +233,11 @@ func TestR4Poll(t *testing.T) {
 		if !maps.Equal(tr.errors, want) {
 			t.Errorf("errors: %v", tr.errors)
 		}
+		time.Sleep(59 * time.Second)
+		synctest.Wait()
+		if tr.last["ack"] != nil || tr.last["setErrs"] != nil {
+			t.Errorf("what has been heard is said again: %v", tr.last)
+		}
 	})
 }
 
@@ -245,6 +251,7 @@ func TestR4PollUnavailable(t *testing.T) {
 		tr.send(nil)
 		start(t, s, tr)
 		time.Sleep(3 * time.Minute)
+		synctest.Wait()
 		if tr.left() != 1 || s.ended() != "ann1 ann2" {
 			t.Errorf("%d left, ended %q", tr.left(), s.ended())
 		}
@@ -255,6 +262,7 @@ func TestR4PollUnavailable(t *testing.T) {
 		s.err = nil
 		s.mu.Unlock()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if tr.left() != 0 {
 			t.Error("not acknowledged")
 		}
@@ -285,6 +293,7 @@ func TestR4PollRestart(t *testing.T) {
 		tr.answer = nil
 		tr.mu.Unlock()
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 
 		s = newSite(t, ssf.Config{}) // another process
 		start(t, s, tr)
@@ -315,6 +324,7 @@ func TestR4PollRepeatsAcks(t *testing.T) {
 		tr.send(nil)
 		start(t, s, tr)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if tr.left() != 0 || len(s.revoked) != 1 || failed != 3 {
 			t.Errorf("%d left, revoked %v, %d failures", tr.left(), s.revoked, failed)
 		}
@@ -376,7 +386,7 @@ func TestR4PollBadAnswers(t *testing.T) {
 			w.Header().Set("Retry-After", "31536000")
 			w.WriteHeader(503)
 			return true
-		}, 1, 2},
+		}, 2, 2},
 		"503, after a nonsense": {func(w http.ResponseWriter) bool { w.Header().Set("Retry-After", "-1"); w.WriteHeader(503); return true }, 12, 30},
 		"503, after a date": {func(w http.ResponseWriter) bool {
 			w.Header().Set("Retry-After", time.Now().Add(100*time.Second).UTC().Format(http.TimeFormat))
@@ -390,7 +400,8 @@ func TestR4PollBadAnswers(t *testing.T) {
 				tr.answer = tt.answer
 				s := newSite(t, ssf.Config{})
 				start(t, s, tr)
-				time.Sleep(10*time.Minute - 1)
+				time.Sleep(10*time.Minute + 1)
+				synctest.Wait()
 				if got := s.ended(); got != "" {
 					t.Errorf("ended: %q", got)
 				}
@@ -414,6 +425,7 @@ func TestR4PollSilence(t *testing.T) {
 		s := newSite(t, ssf.Config{})
 		start(t, s, tr)
 		time.Sleep(10*time.Minute - 1)
+		synctest.Wait()
 		if n := tr.polled(); n != 5 || strings.Contains(s.logged(), "cannot") {
 			t.Errorf("%d polls:\n%s", n, s.logged())
 		}

@@ -2,6 +2,8 @@ package ssf_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -111,4 +113,48 @@ func TestR4HangUpAndHang(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+// L1: a body that doesn't come is not waited for longer than 10 s, whatever the
+// server's own limits.
+func TestL1SlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, ssf.Config{})
+		set := good(nil)
+		conn, err := serve(t, s).Transport.(*http.Transport).DialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		began := time.Now()
+		go func() {
+			_, _ = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/secevent+jwt\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(set), set[:20])
+		}()
+		answer, _ := io.ReadAll(conn)
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 400") || time.Since(began) != 10*time.Second || s.ended() != "" {
+			t.Errorf("after %v: %.40q", time.Since(began), answer)
+		}
+	})
+}
+
+// J5: of a body that is too large, no more is read than that takes to know.
+func TestJ5LargeBody(t *testing.T) {
+	s := newSite(t, ssf.Config{})
+	body := &endless{}
+	req := httptest.NewRequest(http.MethodPost, "/", body)
+	req.Header.Set("Content-Type", "application/secevent+jwt")
+	if status, _ := s.serve(req, ""); status != 400 || body.n > 100<<10 {
+		t.Errorf("status %d after %d bytes", status, body.n)
+	}
+}
+
+// endless is a megabyte, and how much of it has been read.
+type endless struct{ n int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n > 1<<20 {
+		return 0, io.EOF
+	}
+	e.n += len(p)
+	return len(p), nil
 }

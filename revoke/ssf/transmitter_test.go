@@ -86,8 +86,8 @@ func TestR4VerifyFails(t *testing.T) {
 		if err := s.Verify(ctx, found, "st1"); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		if tr.left() != 0 || s.ended() != "" {
-			t.Errorf("%d left, ended %q", tr.left(), s.ended())
+		if tr.left() != 0 || s.ended() != "" || s.Waiting() != 0 {
+			t.Errorf("%d left, ended %q, %d waiting", tr.left(), s.ended(), s.Waiting())
 		}
 	})
 }
@@ -156,8 +156,8 @@ func TestDiscoveryPath(t *testing.T) {
 			}
 		}
 		for _, name := range []string{"", "id.example.com", "http://id.example.com", "https://id.example.com?a", "https://a@id.example.com"} {
-			if _, err := ssf.Discover(t.Context(), ssf.TransmitterConfig{Issuer: name}); err == nil {
-				t.Errorf("%q is accepted", name)
+			if _, err := ssf.Discover(t.Context(), ssf.TransmitterConfig{Issuer: name}); err == nil || !strings.Contains(err.Error(), "URL") {
+				t.Errorf("%q: %v", name, err)
 			}
 		}
 	})
@@ -187,6 +187,9 @@ func TestR4BadStream(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 				}
 				return
+			}
+			if _, err := found.CreateStream(t.Context(), ssf.Poll, "", "", nil); err == nil && name != "another id" {
+				t.Errorf("%s: created", name)
 			}
 			if _, err := found.Stream(t.Context(), "st1"); !errors.Is(err, portcullis.ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)

@@ -1,0 +1,28 @@
+// The benchmarks have a module of their own, so that users of the library do
+// not pay for what they need.
+module github.com/portcullis-auth/portcullis/bench
+
+go 1.26.0
+
+replace github.com/portcullis-auth/portcullis => ..
+
+require (
+	github.com/go-jose/go-jose/v4 v4.1.9
+	github.com/gobwas/ws v1.5.0
+	github.com/portcullis-auth/portcullis v0.0.0
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	cel.dev/cel-go v0.33.2 // indirect
+	cel.dev/expr v0.25.1 // indirect
+	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
+	github.com/gobwas/httphead v0.1.0 // indirect
+	github.com/maypok86/otter/v2 v2.4.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
+	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
+	google.golang.org/genproto/googleapis/api v0.0.0-20240826202546-f6391c0de4c7 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20240826202546-f6391c0de4c7 // indirect
+	google.golang.org/protobuf v1.36.10 // indirect
+)
