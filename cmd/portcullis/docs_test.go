@@ -42,7 +42,7 @@ func blocks(t *testing.T, file string) (list []block) {
 // Every Go program, configuration and piece of JavaScript in the documents
 // does what it looks like.
 func TestExamplesInDocuments(t *testing.T) {
-	for _, file := range []string{"README.md", "docs/backends.md", "docs/token-systems.md", "examples/node-ws/README.md"} {
+	for _, file := range []string{"README.md", "docs/backends.md", "docs/token-systems.md", "docs/lifetime.md", "examples/node-ws/README.md"} {
 		tried := 0
 		for i, b := range blocks(t, file) {
 			t.Run(fmt.Sprintf("%s/%d %s", file, i, b.language), func(t *testing.T) {
@@ -52,7 +52,11 @@ func TestExamplesInDocuments(t *testing.T) {
 				case "yaml":
 					loads(t, b.text)
 				case "js":
-					runs(t, b.text)
+					if strings.Contains(b.text, "new WebSocket(") {
+						opens(t, b.text)
+					} else {
+						runs(t, b.text)
+					}
 				case "json":
 					if !json.Valid([]byte(b.text)) {
 						t.Error("not JSON")
@@ -126,6 +130,19 @@ func runs(t *testing.T, script string) {
 		script + `console.log(user, claims.name);`
 	out, err := exec.Command("node", "-e", script).CombinedOutput()
 	if err != nil || string(out) != "u 17 Äda\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// opens runs JavaScript of a page that gets a ticket and opens a socket.
+func opens(t *testing.T, script string) {
+	t.Helper()
+	script = `globalThis.fetch = async (path, {method, headers, body}) => ({json: async () => (
+		{ticket: [path, method, headers['Content-Type'], JSON.parse(body).path].join(' '), session: 's', valid_for: 1})});
+		globalThis.WebSocket = class { constructor(url) { console.log(url); } };` + script
+	out, err := exec.Command("node", "--input-type=module", "-e", script).CombinedOutput()
+	want := "wss://app.example.com/wsapi/?ticket=/.portcullis/ticket POST application/json /wsapi/\n"
+	if err != nil || string(out) != want {
 		t.Errorf("%v: %s", err, out)
 	}
 }
