@@ -106,7 +106,12 @@ func play(t *testing.T, steps []step) error {
 	asking, stopAsking := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- g.Run(asking) }()
-	defer func() { stopAsking(); <-ran }()
+	defer func() {
+		stopAsking()
+		if err := <-ran; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	}()
 	g.Sources = []portcullis.TokenSource{portcullis.Query("token")}
 	h, running := peers[2].handler(t, behaviours[0], how{})
 	dial, stop := serve(t, g.Handler(h))

@@ -25,7 +25,7 @@ func denial(login config.LoginURL) func(http.ResponseWriter, *http.Request, erro
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, login.For(pageURL(r)), http.StatusSeeOther) //nolint:gosec // to the configured URL; the page's own is escaped inside of its query
+		http.Redirect(w, r, login.For(pageURL(r)), http.StatusSeeOther)
 	}
 }
 

@@ -53,7 +53,7 @@ func (k *ticketKeys) seal(plain []byte, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(key.aead.Seal(key.id[:], nil, plain, key.id[:])), nil
+	return base64.RawURLEncoding.EncodeToString(key.aead.Seal(key.id[:], nil, plain, key.id[:])), nil //nolint:gosec // the nonce is made inside, at random
 }
 
 // open decrypts what seal has encrypted, here or at another gateway.
@@ -161,7 +161,7 @@ func readTicketKey(name string) (ticketKey, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return ticketKey{}, errors.New("others can read it: chmod 600 it, or remove it")
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // a file of the configured folder
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return ticketKey{}, err
 	}

@@ -4,14 +4,21 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"runtime"
+	"sync"
 	"time"
 )
+
+// turn is what a goodbye goes through before it begins. Thousands that begin at
+// once would keep everybody else from running: so each one, with the turn in its
+// hands, first lets those run that are ready. Nothing else is done with it.
+var turn sync.Mutex
 
 // An Ending says how a connection ends.
 type Ending struct {
 	Cause error         // what the owner is told by Read and Write; not nil
 	Frame []byte        // the Close frame
-	Grace time.Duration // how long all of it may take; then the connection is cut
+	Grace time.Duration // how long all of it may take once it has begun; then the connection is cut
 
 	// Abandon cuts a connection that stands inside of a frame, instead of
 	// giving the owner the time to finish it.
@@ -30,9 +37,10 @@ type Ending struct {
 // background the frame that had begun is finished, the Close frame is written
 // behind it, the connection is half-closed, what the peer still sends is
 // dropped until it closes too, and then the connection is closed; what of this
-// isn't done when Grace is over is left undone. A connection that is in no
-// state to carry a Close frame is cut. The first End counts; after Close it
-// does nothing.
+// isn't done when Grace is over is left undone. If many connections end
+// at once, those that have nothing to finish begin with that, and with
+// Grace, one after the other. A connection that is in no state to carry a
+// Close frame is cut. The first End counts; after Close it does nothing.
 func (c *Conn) End(e Ending) {
 	c.mu.Lock()
 	if c.cause != nil || c.closed {
@@ -41,20 +49,35 @@ func (c *Conn) End(e Ending) {
 		return
 	}
 	c.cause = e.Cause
-	c.until = time.Now().Add(e.Grace)
 	c.abandon = e.Abandon
 	c.ended.Store(true)
 	if !e.KeepReading {
 		c.deaf.Store(true)
-		_ = c.nc.SetReadDeadline(past)
 	}
-	if c.whole && !e.Abandon {
+	settled := c.settled()
+	switch {
+	case settled:
+	case c.whole && !e.Abandon:
+		c.until = time.Now().Add(e.Grace)
 		_ = c.nc.SetWriteDeadline(c.until)
-	} else {
+	default:
+		c.until = time.Now().Add(e.Grace)
 		_ = c.nc.SetWriteDeadline(past) // the writer finds out how far it came
 	}
 	c.mu.Unlock()
-	go c.goodbye(e)
+	go c.goodbye(e, settled)
+}
+
+// settled reports whether the owner of the ended connection writes nothing and
+// can't write anything any more. c.mu is held.
+func (c *Conn) settled() bool {
+	select {
+	case c.writing <- struct{}{}:
+		defer c.writing.unlock()
+		return c.mode != frames || c.out.AtBoundary() || c.abandon
+	default:
+		return false
+	}
 }
 
 func (e *Ending) silenced() {
@@ -64,12 +87,18 @@ func (e *Ending) silenced() {
 }
 
 // goodbye does what is left to do after End, within Grace.
-func (c *Conn) goodbye(e Ending) {
+func (c *Conn) goodbye(e Ending, settled bool) {
+	if settled {
+		turn.Lock()
+		runtime.Gosched()
+		turn.Unlock()
+		c.until = time.Now().Add(e.Grace) // no writer asks for it
+	}
 	over := time.NewTimer(e.Grace)
 	defer over.Stop()
 	boundary := c.awaitBoundary(e.Abandon, over.C)
 	if !e.KeepReading {
-		close(c.told)
+		c.tell()
 	}
 	e.silenced()
 	said := false
@@ -79,13 +108,19 @@ func (c *Conn) goodbye(e Ending) {
 	}
 	if e.KeepReading {
 		c.awaitClose(over.C)
-		c.deaf.Store(true)
-		close(c.told)
+		c.tell()
 	}
 	if said {
 		c.drain(over.C)
 	}
 	c.cut(said)
+}
+
+// tell tells the owner of the end; whoever reads leaves.
+func (c *Conn) tell() {
+	c.deaf.Store(true)
+	_ = c.nc.SetReadDeadline(past)
+	close(c.told)
 }
 
 // awaitBoundary waits until the stream stands between two frames; it then
@@ -143,7 +178,6 @@ func (c *Conn) awaitClose(over <-chan time.Time) {
 // drain drops what the peer still sends until it closes: closing earlier would
 // reset the connection, and a reset can overtake the Close frame.
 func (c *Conn) drain(over <-chan time.Time) {
-	_ = c.nc.SetReadDeadline(past) // whoever reads leaves
 	select {
 	case c.reading <- struct{}{}:
 	case <-over:
