@@ -90,7 +90,9 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 		return err
 	}
 	g.put(s, v, now)
-	s.more.renewed++
+	if v.token == "" || v.token != s.token { // not by the call that asks for it, and then by what it asks for
+		s.more.renewed++
+	}
 	s.token = v.token
 	return nil
 }
