@@ -77,7 +77,8 @@ type Policy struct {
 	Origins []string
 
 	// Grace is how long an ended connection may take to say goodbye before it
-	// is cut. 0: one second.
+	// is cut. It counts from the moment when the goodbye begins: where thousands
+	// end at once, these come one after the other. 0: one second.
 	Grace time.Duration
 
 	// CloseStatus is what the peers of a socket are told of its end: a code that

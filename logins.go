@@ -7,13 +7,13 @@ import (
 
 // A login is one login of a user at the token system, as one of its clients
 // sees it.
-type login struct{ issuer, subject, sessionID, client string }
+type login struct{ verifier, issuer, subject, sessionID, client string }
 
 func loginOf(id *Identity) login {
 	if id.Subject == "" || id.SessionID == "" {
 		return login{}
 	}
-	return login{id.Issuer, id.Subject, id.SessionID, id.ClientID}
+	return login{id.VerifiedBy, id.Issuer, id.Subject, id.SessionID, id.ClientID}
 }
 
 // logins are the live sockets by their login: any call that carries a fresher

@@ -53,6 +53,17 @@ type group struct {
 	token    string
 	sessions []*Session
 	next     time.Time // when to ask; zero: it isn't settled yet
+	tried    time.Time // when asking failed last; zero: it didn't
+	hurried  uint64    // what hasten had been called for when the group was made
+}
+
+// turn is what groups are asked in the order of: those that have failed go
+// behind those that have not had their turn.
+func (d *group) turn() time.Time {
+	if d.tried.After(d.next) {
+		return d.tried
+	}
+	return d.next
 }
 
 // run asks until ctx is done.
@@ -99,11 +110,11 @@ func (r *rechecker) due(now time.Time) []*group {
 	all := slices.DeleteFunc(r.guard.sessions.groups(), func(d *group) bool {
 		every := r.guard.Recheck(d.sessions[0].Identity())
 		if every > 0 && d.next.IsZero() {
-			r.guard.sessions.schedule(d.sessions, every, now)
+			r.guard.sessions.schedule(d, every, now)
 		}
 		return d.next.IsZero() || now.Before(d.next) || r.pausing(d.by(), now)
 	})
-	slices.SortFunc(all, func(a, b *group) int { return a.next.Compare(b.next) })
+	slices.SortFunc(all, func(a, b *group) int { return a.turn().Compare(b.turn()) })
 	return all
 }
 
@@ -120,6 +131,7 @@ func (r *rechecker) ask(ctx context.Context, d *group) {
 		return
 	case errors.Is(err, ErrUnavailable): // whatever else it says
 		r.fail(by, now)
+		g.sessions.failed(d, now)
 		g.log(ctx, "cannot ask about live sessions again", slog.String("verifier", by), slog.String("why", err.Error()))
 		return
 	}
@@ -132,7 +144,7 @@ func (r *rechecker) ask(ctx context.Context, d *group) {
 		}
 	}
 	if err == nil {
-		g.sessions.schedule(d.sessions, g.Recheck(v.id), now)
+		g.sessions.schedule(d, g.Recheck(v.id), now)
 	}
 }
 
@@ -151,11 +163,15 @@ func (g *Guard) withdraw(s *Session, token string, err error) {
 // confirm puts a session under a new verdict about the token that it lives on:
 // what the token system says of the user may have changed.
 func (g *Guard) confirm(s *Session, token string, v verdict, now time.Time) {
-	if !sameOwner(s.Identity(), v.id) {
+	// The same token needs no proof of who it is for, as sameOwner wants one.
+	if old := s.Identity(); old.Issuer != v.id.Issuer || old.Subject != v.id.Subject || old.Subject == "" && old.ClientID != v.id.ClientID {
 		g.withdraw(s, token, fmt.Errorf("%w: the token is somebody else's now", ErrRevoked))
 		return
 	}
-	if err := s.policy.allow(s.request, v.id); err != nil && !errors.Is(err, ErrUnavailable) {
+	switch err := s.policy.allow(s.request, v.id); {
+	case errors.Is(err, ErrUnavailable): // the next time, then
+		return
+	case err != nil:
 		g.withdraw(s, token, err)
 		return
 	}
@@ -210,13 +226,16 @@ func (g *registry) groups() (list []*group) {
 		}
 		d := byToken[s.token]
 		if d == nil {
-			d = &group{token: s.token}
+			d = &group{token: s.token, hurried: g.hurried}
 			byToken[s.token] = d
 			list = append(list, d)
 		}
 		d.sessions = append(d.sessions, s)
 		if s.more != nil && !s.more.next.IsZero() && (d.next.IsZero() || s.more.next.Before(d.next)) {
 			d.next = s.more.next
+		}
+		if s.more != nil && s.more.tried.After(d.tried) {
+			d.tried = s.more.tried
 		}
 	}
 	return list
@@ -226,6 +245,7 @@ func (g *registry) groups() (list []*group) {
 func (g *registry) hasten(match func(*Identity) bool) (n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.hurried++
 	for _, s := range g.live {
 		if s.token == "" || !match(s.Identity()) {
 			continue
@@ -233,7 +253,7 @@ func (g *registry) hasten(match func(*Identity) bool) (n int) {
 		if s.more == nil {
 			s.more = &more{verified: s.opened}
 		}
-		s.more.next = atOnce
+		s.more.next, s.more.hurried = atOnce, g.hurried
 		n++
 	}
 	return n
@@ -242,7 +262,7 @@ func (g *registry) hasten(match func(*Identity) bool) (n int) {
 // schedule settles when to ask about the sessions of one token: every so often
 // after the token system was last asked, but not right away where somebody
 // remembers its answer for longer than that.
-func (g *registry) schedule(sessions []*Session, every time.Duration, now time.Time) {
+func (g *registry) schedule(d *group, every time.Duration, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var next time.Time // zero: never
@@ -250,7 +270,7 @@ func (g *registry) schedule(sessions []*Session, every time.Duration, now time.T
 		every = jittered(every)
 		next = now.Add(every / 4)
 	}
-	for _, s := range sessions {
+	for _, s := range d.sessions {
 		if s.more == nil {
 			s.more = &more{verified: s.opened}
 		}
@@ -258,8 +278,10 @@ func (g *registry) schedule(sessions []*Session, every time.Duration, now time.T
 			next = at
 		}
 	}
-	for _, s := range sessions {
-		s.more.next = next
+	for _, s := range d.sessions {
+		if s.more.hurried <= d.hurried { // else somebody wants another answer than this one
+			s.more.next, s.more.tried = next, time.Time{}
+		}
 	}
 }
 
@@ -273,4 +295,15 @@ func (g *registry) removeIf(s *Session, token string) bool {
 	}
 	g.drop(s)
 	return true
+}
+
+// failed notes that asking about the group has failed.
+func (g *registry) failed(d *group, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range d.sessions {
+		if s.more != nil {
+			s.more.tried = now
+		}
+	}
 }

@@ -294,3 +294,57 @@ func TestRecheckNow(t *testing.T) {
 		}
 	})
 }
+
+// A signal that comes while the token system is being asked isn't lost.
+func TestRecheckNowDuringACall(t *testing.T) {
+	rechecking(t, 0, func(t *testing.T, g *portcullis.Guard, s *tokenSystem) {
+		_, e := admit(t, g, "x", asSocket...)
+		good := &portcullis.Identity{Subject: "u", Scopes: []string{"chat"}}
+		s.mu.Lock()
+		s.says = map[string]func() (*portcullis.Identity, error){"x": func() (*portcullis.Identity, error) {
+			s.mu.Unlock()
+			time.Sleep(5 * time.Second)
+			s.mu.Lock()
+			return good, nil
+		}}
+		s.mu.Unlock()
+		everybody := func(*portcullis.Identity) bool { return true }
+		g.RecheckNow(everybody)
+		time.Sleep(3 * time.Second) // it is being asked
+		s.say("x", nil, portcullis.ErrInvalid)
+		g.RecheckNow(everybody)
+		time.Sleep(10 * time.Second)
+		if times, _ := e.told(); times != 1 {
+			t.Error("the second signal was lost")
+		}
+	})
+}
+
+// Tokens that can't be answered don't keep the others from their turn.
+func TestRecheckUnanswerableTokensStarveNobody(t *testing.T) {
+	rechecking(t, time.Minute, func(t *testing.T, g *portcullis.Guard, s *tokenSystem) {
+		for i := range 20 {
+			socket, _ := admit(t, g, fmt.Sprint(i), asSocket...)
+			defer socket.Close()
+			s.say(fmt.Sprint(i), nil, portcullis.ErrUnavailable)
+		}
+		time.Sleep(time.Second)
+		_, e := admit(t, g, "x", asSocket...)
+		s.say("x", nil, portcullis.ErrInvalid)
+		time.Sleep(30 * time.Minute)
+		if times, _ := e.told(); times != 1 {
+			t.Errorf("asked %d times about a token that is withdrawn", s.asked("x"))
+		}
+	})
+}
+
+// Who has neither subject nor client is asked about like others.
+func TestRecheckOfNobodyInParticular(t *testing.T) {
+	rechecking(t, time.Minute, func(t *testing.T, g *portcullis.Guard, s *tokenSystem) {
+		s.say("x", &portcullis.Identity{Scopes: []string{"chat"}}, nil)
+		socket, e := admit(t, g, "x", asSocket...)
+		defer socket.Close()
+		time.Sleep(10 * time.Minute)
+		e.want(t, "nobody", nil, time.Time{})
+	})
+}

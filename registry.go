@@ -32,6 +32,7 @@ type registry struct {
 	longest  time.Duration // the longest time that a token had left
 	latest   time.Time     // the latest deadline of any
 	number   uint64        // of the last session
+	hurried  uint64        // how often hasten was called
 	open     int           // sessions admitted and not yet closed
 	shutdown chan struct{} // closed once open is 0; nil: not shutting down
 	name     string

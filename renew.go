@@ -75,9 +75,10 @@ func (g *Guard) extend(sockets []*Session, v verdict, now time.Time) {
 	}
 }
 
-// sameOwner reports whether two tokens speak for the same one.
+// sameOwner reports whether two tokens speak for the same one. Two token systems
+// may call different users the same.
 func sameOwner(a, b *Identity) bool {
-	if a.Issuer != b.Issuer || a.Subject != b.Subject {
+	if a.VerifiedBy != b.VerifiedBy || a.Issuer != b.Issuer || a.Subject != b.Subject {
 		return false
 	}
 	return a.Subject != "" || a.ClientID != "" && a.ClientID == b.ClientID

@@ -42,6 +42,8 @@ type Session struct {
 type more struct {
 	verified time.Time // when the token system was last asked about the token
 	next     time.Time // when it is to be asked again
+	tried    time.Time // when that failed last
+	hurried  uint64    // the last call of hasten that concerned it
 	renewed  int       // how often a fresh token came
 	login    login     // where the session is in the registry's index; zero: nowhere
 }

@@ -33,13 +33,18 @@ const maxAsked = 4 << 10
 type own struct {
 	g       *Gateway
 	policy  portcullis.Policy
-	origins []string
+	origins []hostOrigin
 }
+
+// A hostOrigin is an origin that a route lists, and the route's host.
+type hostOrigin struct{ host, origin string }
 
 func (g *Gateway) newOwn() *own {
 	o := &own{g: g}
 	for i := range g.config.Routes {
-		o.origins = append(o.origins, g.config.Routes[i].Origins...)
+		for _, origin := range g.config.Routes[i].Origins {
+			o.origins = append(o.origins, hostOrigin{g.config.Routes[i].Host, origin})
+		}
 	}
 	for i, place := range g.config.Tokens {
 		if place.In == "bearer" || place.In == "cookie" {
@@ -109,8 +114,10 @@ func (o *own) origin(r *http.Request) (origin string, ok bool) {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	same := func(listed string) bool { return strings.EqualFold(origin, listed) }
-	return origin, same(scheme+"://"+r.Host) || slices.ContainsFunc(o.origins, same)
+	listed := func(l hostOrigin) bool {
+		return strings.EqualFold(origin, l.origin) && config.HostMatches(l.host, r.Host)
+	}
+	return origin, strings.EqualFold(origin, scheme+"://"+r.Host) || slices.ContainsFunc(o.origins, listed)
 }
 
 // admitted is who calls one of our endpoints.
@@ -160,6 +167,7 @@ func (o *own) ask(w http.ResponseWriter, r *http.Request, name string) (value st
 		o.g.refuse(w, r, http.StatusUnsupportedMediaType, "send application/json")
 		return "", false
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second)) // L1: nobody is authorized yet
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAsked))
 	members, badJSON := strictjson.Object(body)
 	if err != nil || badJSON != nil || len(members) != 1 || json.Unmarshal(members[name], &value) != nil || value == "" {
@@ -258,7 +266,7 @@ func (o *own) session(w http.ResponseWriter, r *http.Request) {
 	}
 	sockets := []socket{}
 	for info := range o.g.guard.Sessions() {
-		if info.Kind == "socket" && id.Subject != "" && info.Issuer == id.Issuer && info.Subject == id.Subject && info.SessionID == id.SessionID {
+		if info.Kind == "socket" && id.Subject != "" && info.Verifier == id.VerifiedBy && info.Issuer == id.Issuer && info.Subject == id.Subject && info.SessionID == id.SessionID {
 			sockets = append(sockets, socket{info.Handle, info.Path, seconds(info.Expires, now)})
 		}
 	}

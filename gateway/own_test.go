@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -313,20 +314,43 @@ func TestTicketKeysInAFolder(t *testing.T) {
 	routes := "tickets: {keys_dir: " + dir + "}\n" + chatAndAPI
 	one := openWith(t, start(t, newBackend()), introspection, routes)
 	two := openWith(t, start(t, newBackend()), introspection, routes)
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
-		t.Fatalf("%d files, %v; want one", len(entries), err)
-	}
-	info, err := entries[0].Info()
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("%d files, %v; want none before the first ticket", len(entries), err)
 	}
 	token := two.token("alice", issuer.TokenOptions{}).Access // of the second one's token system
 	_, _, answer := two.postAs("app.example.com", "/.portcullis/ticket", `{"path":"/wsapi/"}`, "Authorization", "Bearer "+token)
 	if got := one.send(handshake("/wsapi/?ticket=" + answer["ticket"].(string))).answer().StatusCode; got != 401 {
 		t.Errorf("at the other gateway, whose token system doesn't know the token: %d, want 401", got)
 	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%d files, %v; want one", len(entries), err)
+	}
+	if info, err := entries[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
 	if log := one.log.String(); strings.Contains(log, "empty or ambiguous") {
 		t.Errorf("the other gateway couldn't open the ticket:\n%s", log)
+	}
+}
+
+// R7: a ticket opens a socket and nothing else; W6: it doesn't get in the way of
+// tokens, nor of a backend's own parameter of that name.
+func TestR7TicketIsForSocketsOnly(t *testing.T) {
+	b := newBackend()
+	h := openWith(t, start(t, b), introspection, withTickets)
+	token := h.token("alice", issuer.TokenOptions{}).Access
+	_, _, answer := h.postAs("app.example.com", "/.portcullis/ticket", `{"path":"/api/me"}`, "Authorization", "Bearer "+token)
+	c := h.send("DELETE /api/me?ticket=" + answer["ticket"].(string) + " HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n\r\n")
+	if got := c.answer().StatusCode; got != 401 {
+		t.Errorf("a call by ticket: %d, want 401", got)
+	}
+	if status, _, _ := h.get("/api/me?ticket=ST-1", "Authorization", "Bearer "+token); status != 200 || !strings.HasSuffix(b.target(), "/api/me?ticket=ST-1") {
+		t.Errorf("a backend's own parameter: %d, and it got %s", status, b.target())
+	}
+	encoded := "base64url.bearer.authorization." + base64.RawURLEncoding.EncodeToString([]byte(token))
+	h.send(handshake("/wsapi/", "Sec-WebSocket-Protocol: chat, "+encoded)).answer()
+	if got := h.send(handshake("/wsapi/", "Sec-WebSocket-Protocol: chat, "+encoded)).answer().StatusCode; got != 101 {
+		t.Errorf("a token spelled in base64url: %d, want 101", got)
 	}
 }

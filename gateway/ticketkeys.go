@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	keyAge     = 24 * time.Hour   // after which another key seals
-	keyOverlap = 2 * keyAge       // after which a key opens nothing any more
-	keyReread  = 10 * time.Second // how often a folder is looked at for an unknown key
+	keyAge     = 24 * time.Hour // after which another key seals
+	keyOverlap = 2 * keyAge     // after which a key opens nothing any more
+	keyReread  = time.Second    // how often a folder is looked at for an unknown key
 )
 
 // ticketKeys are the keys that tickets are sealed with: AES-256 in GCM with
@@ -43,7 +43,11 @@ type ticketKey struct {
 
 func newTicketKeys(dir string) (*ticketKeys, error) {
 	k := &ticketKeys{dir: dir}
-	_, err := k.current(time.Now()) // what is wrong with the folder should be said at once
+	if dir == "" {
+		return k, nil
+	}
+	err := k.load(time.Now()) // what is wrong with the folder should be said at once
+	k.read = time.Time{}
 	return k, err
 }
 
@@ -111,7 +115,7 @@ func (k *ticketKeys) current(now time.Time) (ticketKey, error) {
 	}
 	if k.dir != "" {
 		name := filepath.Join(k.dir, fmt.Sprintf("ticket-%x.key", key.id))
-		if err := os.WriteFile(name, []byte(hex.EncodeToString(secret)+"\n"), 0o600); err != nil {
+		if err := writeWhole(name, []byte(hex.EncodeToString(secret)+"\n")); err != nil {
 			return ticketKey{}, fmt.Errorf("gateway: tickets.keys_dir: %w", err)
 		}
 	}
@@ -120,8 +124,7 @@ func (k *ticketKeys) current(now time.Time) (ticketKey, error) {
 	return key, nil
 }
 
-// load reads the folder, and removes keys from it whose time is over. The mutex
-// is held.
+// load reads the folder. The mutex is held.
 func (k *ticketKeys) load(now time.Time) error {
 	entries, err := os.ReadDir(k.dir)
 	if err != nil {
@@ -139,7 +142,6 @@ func (k *ticketKeys) load(now time.Time) error {
 		case err != nil:
 			return fmt.Errorf("gateway: tickets.keys_dir: %s: %w", e.Name(), err)
 		case now.Sub(key.made) > keyOverlap:
-			_ = os.Remove(filepath.Join(k.dir, e.Name())) // next time, then
 			continue
 		}
 		keys = append(keys, key)
@@ -149,8 +151,19 @@ func (k *ticketKeys) load(now time.Time) error {
 	return nil
 }
 
+// forget drops keys whose time is over, from the folder too. The mutex is held.
 func (k *ticketKeys) forget(now time.Time) {
-	k.keys = slices.DeleteFunc(k.keys, func(key ticketKey) bool { return now.Sub(key.made) > keyOverlap })
+	over := func(made time.Time) bool { return now.Sub(made) > keyOverlap }
+	k.keys = slices.DeleteFunc(k.keys, func(key ticketKey) bool { return over(key.made) })
+	if k.dir == "" {
+		return
+	}
+	entries, _ := filepath.Glob(filepath.Join(k.dir, "ticket-*.key"))
+	for _, name := range entries {
+		if info, err := os.Stat(name); err == nil && over(info.ModTime()) {
+			_ = os.Remove(name) // next time, then
+		}
+	}
 }
 
 func readTicketKey(name string) (ticketKey, error) {
@@ -183,4 +196,18 @@ func newTicketKey(secret []byte, made time.Time) (ticketKey, error) {
 	}
 	sum := sha256.Sum256(append([]byte("ticket key id:"), secret...))
 	return ticketKey{id: [8]byte(sum[:8]), made: made, aead: aead}, nil
+}
+
+// writeWhole writes a file that nobody sees before it is complete.
+func writeWhole(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }() // it is gone if all went well
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/internal/upgrade"
 )
 
 // A ticket stands for a token for a short time and once: where a page can't
@@ -46,7 +47,7 @@ func newTickets(lifetime time.Duration, keysDir string) (*tickets, error) {
 	}
 	return &tickets{
 		lifetime: lifetime, keys: keys,
-		sources: []portcullis.TokenSource{portcullis.Query("ticket"), portcullis.Subprotocol("ticket")},
+		sources: []portcullis.TokenSource{portcullis.Query("ticket"), ticketProtocol},
 		used:    make(map[string]time.Time),
 		sockets: make(map[string]*portcullis.Session),
 	}, nil
@@ -88,16 +89,16 @@ func (t *tickets) redeem(sealed string, r *http.Request, now time.Time) (*ticket
 	if _, ok := t.used[k.Session]; ok {
 		return nil, errBadTicket
 	}
-	if now.Sub(t.pruned) > t.lifetime || len(t.used) >= maxUsed {
+	if since := now.Sub(t.pruned); since > t.lifetime || len(t.used) >= maxUsed && since > time.Second {
 		t.pruned = now
 		for session, until := range t.used {
 			if !now.Before(until) {
 				delete(t.used, session)
 			}
 		}
-		if len(t.used) >= maxUsed {
-			return nil, errBadTicket
-		}
+	}
+	if len(t.used) >= maxUsed {
+		return nil, errBadTicket
 	}
 	t.used[k.Session] = k.Until
 	return &k, nil
@@ -109,6 +110,9 @@ type redeemedKey struct{}
 // source finds a ticket and returns the token that it stands for: it is checked
 // like any other (R7).
 func (t *tickets) source(r *http.Request) (token string, ok bool) {
+	if !upgrade.Asked(r) { // R7: a ticket opens a socket, and nothing else
+		return "", false
+	}
 	var sealed string
 	for _, source := range t.sources {
 		if found, is := source(r); is && !ok {
@@ -146,4 +150,13 @@ func (t *tickets) socket(session string) *portcullis.Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.sockets[session]
+}
+
+// ticketProtocol finds a ticket behind its marker. Without that, what is spelled
+// as base64url is a token.
+func ticketProtocol(r *http.Request) (string, bool) {
+	if !upgrade.HasToken(r.Header["Sec-Websocket-Protocol"], "ticket") {
+		return "", false
+	}
+	return portcullis.Subprotocol("ticket")(r)
 }

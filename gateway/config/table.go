@@ -139,3 +139,12 @@ func appendHost(b []byte, host string) []byte {
 }
 
 func normalHost(host string) string { return string(appendHost(nil, host)) }
+
+// HostMatches reports whether a route for routeHost is for a request's Host.
+func HostMatches(routeHost, host string) bool {
+	name, want := normalHost(host), normalHost(routeHost)
+	if base, wildcard := strings.CutPrefix(want, "*"); wildcard {
+		return len(name) > len(base) && strings.HasSuffix(name, base)
+	}
+	return want == "" || name == want
+}

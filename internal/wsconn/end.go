@@ -4,21 +4,14 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"runtime"
-	"sync"
 	"time"
 )
-
-// turn is what a goodbye goes through before it begins. Thousands that begin at
-// once would keep everybody else from running: so each one, with the turn in its
-// hands, first lets those run that are ready. Nothing else is done with it.
-var turn sync.Mutex
 
 // An Ending says how a connection ends.
 type Ending struct {
 	Cause error         // what the owner is told by Read and Write; not nil
 	Frame []byte        // the Close frame
-	Grace time.Duration // how long all of it may take once it has begun; then the connection is cut
+	Grace time.Duration // how long all of it may take once it begins; then the connection is cut
 
 	// Abandon cuts a connection that stands inside of a frame, instead of
 	// giving the owner the time to finish it.
@@ -37,10 +30,10 @@ type Ending struct {
 // background the frame that had begun is finished, the Close frame is written
 // behind it, the connection is half-closed, what the peer still sends is
 // dropped until it closes too, and then the connection is closed; what of this
-// isn't done when Grace is over is left undone. If many connections end
-// at once, those that have nothing to finish begin with that, and with
-// Grace, one after the other. A connection that is in no state to carry a
-// Close frame is cut. The first End counts; after Close it does nothing.
+// isn't done when Grace is over is left undone. A connection that is in no
+// state to carry a Close frame is cut. Of many that end at once, those with no
+// frame to finish begin with all this one after the other. The first End
+// counts; after Close it does nothing.
 func (c *Conn) End(e Ending) {
 	c.mu.Lock()
 	if c.cause != nil || c.closed {
@@ -49,6 +42,7 @@ func (c *Conn) End(e Ending) {
 		return
 	}
 	c.cause = e.Cause
+	c.until = time.Now().Add(e.Grace)
 	c.abandon = e.Abandon
 	c.ended.Store(true)
 	if !e.KeepReading {
@@ -58,10 +52,8 @@ func (c *Conn) End(e Ending) {
 	switch {
 	case settled:
 	case c.whole && !e.Abandon:
-		c.until = time.Now().Add(e.Grace)
 		_ = c.nc.SetWriteDeadline(c.until)
 	default:
-		c.until = time.Now().Add(e.Grace)
 		_ = c.nc.SetWriteDeadline(past) // the writer finds out how far it came
 	}
 	c.mu.Unlock()
@@ -88,11 +80,10 @@ func (e *Ending) silenced() {
 
 // goodbye does what is left to do after End, within Grace.
 func (c *Conn) goodbye(e Ending, settled bool) {
+	pass := func() {}
 	if settled {
-		turn.Lock()
-		runtime.Gosched()
-		turn.Unlock()
-		c.until = time.Now().Add(e.Grace) // no writer asks for it
+		pass = takeTurn(c.nc)
+		c.until = time.Now().Add(e.Grace) // no writer looks at it
 	}
 	over := time.NewTimer(e.Grace)
 	defer over.Stop()
@@ -106,6 +97,7 @@ func (c *Conn) goodbye(e Ending, settled bool) {
 		said = c.sayClose(e.Frame)
 		c.writing.unlock()
 	}
+	pass()
 	if e.KeepReading {
 		c.awaitClose(over.C)
 		c.tell()
@@ -205,11 +197,17 @@ func (c *Conn) cut(said bool) {
 // connection would say its own goodbye first, and wait 5 s for the peer to
 // take it.
 func Abort(nc net.Conn) {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
+	nc = beneath(nc)
 	if t, ok := nc.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
 	_ = nc.Close()
+}
+
+// beneath returns the connection that nc speaks TLS on, or nc.
+func beneath(nc net.Conn) net.Conn {
+	if t, ok := nc.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return nc
 }

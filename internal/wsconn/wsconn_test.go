@@ -307,6 +307,11 @@ func TestKeepReading(t *testing.T) {
 			}
 			_ = peer.Close()
 			w.over(t, 1)
+			for range 20 {
+				if _, err := c.Read(got); !errors.Is(err, errEnd) {
+					t.Errorf("Read: %v, want the cause", err)
+				}
+			}
 		})
 	}
 }

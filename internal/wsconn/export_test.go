@@ -1,0 +1,4 @@
+package wsconn
+
+// Turn is what goodbyes wait for.
+var Turn = &turn
