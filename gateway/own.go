@@ -149,7 +149,7 @@ func (o *own) admit(w http.ResponseWriter, r *http.Request, allow func(*http.Req
 		o.g.logOwn(r, err)
 	}
 	if err == nil {
-		if err = o.g.signals.check(a.Session); err != nil {
+		if err = o.g.signals.check(a.Request().Context(), a.Identity()); err != nil {
 			a.Close()
 		}
 	}

@@ -81,28 +81,27 @@ func (s *signals) run(ctx context.Context, running *sync.WaitGroup) {
 	}
 }
 
-// check ends a session that has just been admitted, and returns why, if an
-// earlier event concerns it that no Revocation can express.
-func (s *signals) check(session *portcullis.Session) error {
+// check ends the sessions of whoever has just been admitted, and returns why, if
+// an earlier event concerns them that no Revocation can express.
+func (s *signals) check(ctx context.Context, id *portcullis.Identity) error {
 	for _, r := range s.receivers {
-		if err := r.Check(session.Request().Context(), session.Identity()); err != nil {
+		if err := r.Check(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// behind is check for requests, which the Guard answers once they have ended.
+// behind is check for requests.
 func (s *signals) behind(next http.Handler) http.Handler {
 	if len(s.receivers) == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, _ := portcullis.FromContext(r.Context())
-		for _, receiver := range s.receivers {
-			if receiver.Check(r.Context(), id) != nil {
-				return
-			}
+		if err := s.check(r.Context(), id); err != nil {
+			portcullis.DenyStatus(w, r, err) // the Guard says the same, if the session has ended already
+			return
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -33,7 +33,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	}
 	defer s.Close()
 	if !rt.Public {
-		if err := g.signals.check(s); err != nil {
+		if err := g.signals.check(s.Request().Context(), s.Identity()); err != nil {
 			rt.policy.Deny(w, s.Request(), err)
 			return
 		}

@@ -502,20 +502,3 @@ func serve(t *testing.T, handler http.Handler) *http.Client {
 	})
 	return &http.Client{Transport: transport}
 }
-
-type listener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *listener) Close() error   { close(l.closed); return nil }
-func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
