@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 )
@@ -118,12 +119,12 @@ func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
 		}
 		s, err := g.admit(w, r, &p)
 		if err != nil {
-			p.deny(w, s.request, err)
+			p.deny(w, s.Request(), err)
 			return
 		}
 		returned := false
 		defer func() { s.response.finish(before, returned) }()
-		next.ServeHTTP(&s.response, s.request)
+		next.ServeHTTP(&s.response, s.Request())
 		returned = true
 	})
 }
@@ -152,13 +153,14 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 	if s.upgrade {
 		s.detach = context.AfterFunc(from, func() { cancel(context.Cause(from)) })
 	}
-	s.request = r.WithContext(context.WithValue(ctx, sessionKey{}, s))
+	admitted := r.WithContext(context.WithValue(ctx, sessionKey{}, s))
+	s.request.Store(admitted)
 	if r.Body != nil && r.Body != http.NoBody {
-		s.request.Body = &body{r.Body, s}
+		admitted.Body = &body{r.Body, s}
 	}
-	found := takeToken(s.request, p.Sources)
+	found := takeToken(admitted, p.Sources)
 	if s.upgrade {
-		s.response.echo = marker(r, s.request, found.token)
+		s.response.echo = marker(r, admitted, found.token)
 	}
 
 	err := g.decide(s, r, found)
@@ -166,7 +168,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 		s.closed = true
 		s.leave()
 		cancel(err)
-		g.logRefused(s.request, err)
+		g.logRefused(admitted, err)
 		return s, err
 	}
 	if s.upgrade {
@@ -191,13 +193,13 @@ func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 			return err
 		}
 	}
-	v, now, err := g.verify(s.request.Context(), found.token)
+	v, now, err := g.verify(s.Request().Context(), found.token)
 	if err != nil {
 		return err
 	}
 	s.identity.Store(v.id)
 	s.opened = now
-	if err := s.policy.allow(s.request, v.id); err != nil {
+	if err := s.policy.allow(s.Request(), v.id); err != nil {
 		return err
 	}
 	s.token = v.token
@@ -231,7 +233,7 @@ func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.T
 		return v, now, ErrExpired
 	}
 	if g.Recheck != nil {
-		v.token = token
+		v.token = unique.Make(token)
 	}
 	v.asked = asked
 	if at := v.id.VerifiedAt; !at.IsZero() && at.Before(asked) { // what is remembered may be older than a revocation

@@ -34,7 +34,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	other := w.started && !w.switched                            // than a 101 for a WebSocket is on its way
 	w.conn = wsconn.New(nc, wsconn.Options{
 		Early:    slices.Clone(early),
-		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.request) || other,
+		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.Request()) || other,
 		Head:     !w.switched,
 		Echo:     w.echo,
 		OnClosed: s.Close,
@@ -52,6 +52,6 @@ func (s *Session) goodbye(cause error) wsconn.Ending {
 		Cause:    cause,
 		Frame:    wsframe.AppendClose(nil, code, reason, nil),
 		Grace:    s.policy.grace(),
-		Silenced: func() { s.cancel(cause) },
+		Silenced: func() { s.stop(cause) },
 	}
 }

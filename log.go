@@ -24,14 +24,16 @@ func (g *Guard) logOpened(s *Session) {
 	if g.Log == nil {
 		return
 	}
-	g.log(s.request.Context(), "socket opened", append(where(s.request), who(s)...)...)
+	r := s.Request()
+	g.log(r.Context(), "socket opened", append(where(r), who(s)...)...)
 }
 
 func (g *Guard) logRenewed(s *Session) {
 	if g.Log == nil {
 		return
 	}
-	g.log(s.request.Context(), "session renewed", append(where(s.request), who(s)...)...)
+	r := s.Request()
+	g.log(r.Context(), "session renewed", append(where(r), who(s)...)...)
 }
 
 func (g *Guard) logClosed(s *Session, cause error) {
@@ -42,12 +44,13 @@ func (g *Guard) logClosed(s *Session, cause error) {
 	if cause != nil {
 		why = cause.Error()
 	}
-	attrs := append(where(s.request), who(s)...)
+	r := s.Request()
+	attrs := append(where(r), who(s)...)
 	what := "request ended"
 	if s.upgrade {
 		what = "socket ended"
 	}
-	g.log(s.request.Context(), what, append(attrs,
+	g.log(r.Context(), what, append(attrs,
 		slog.String("why", why), slog.Duration("after", time.Since(s.opened)))...)
 }
 

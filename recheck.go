@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unique"
 )
 
 const (
@@ -50,7 +51,7 @@ type pause struct {
 
 // A group is the sessions that live on one token.
 type group struct {
-	token    string
+	token    unique.Handle[string]
 	sessions []*Session
 	next     time.Time // when to ask; zero: it isn't settled yet
 	tried    time.Time // when asking failed last; zero: it didn't
@@ -125,7 +126,7 @@ func (r *rechecker) ask(ctx context.Context, d *group) {
 	if d.next.Equal(atOnce) {
 		asking = Afresh(ctx)
 	}
-	v, now, err := g.verify(asking, d.token)
+	v, now, err := g.verify(asking, d.token.Value())
 	switch {
 	case ctx.Err() != nil:
 		return
@@ -150,7 +151,7 @@ func (r *rechecker) ask(ctx context.Context, d *group) {
 
 // withdraw ends a session whose token isn't good any more, unless it has got
 // another one meanwhile.
-func (g *Guard) withdraw(s *Session, token string, err error) {
+func (g *Guard) withdraw(s *Session, token unique.Handle[string], err error) {
 	cause := err
 	if errors.Is(err, ErrInvalid) {
 		cause = fmt.Errorf("%w: the token system has withdrawn the token: %w", ErrRevoked, err)
@@ -162,13 +163,13 @@ func (g *Guard) withdraw(s *Session, token string, err error) {
 
 // confirm puts a session under a new verdict about the token that it lives on:
 // what the token system says of the user may have changed.
-func (g *Guard) confirm(s *Session, token string, v verdict, now time.Time) {
+func (g *Guard) confirm(s *Session, token unique.Handle[string], v verdict, now time.Time) {
 	// The same token needs no proof of who it is for, as sameOwner wants one.
 	if old := s.Identity(); old.Issuer != v.id.Issuer || old.Subject != v.id.Subject || old.Subject == "" && old.ClientID != v.id.ClientID {
 		g.withdraw(s, token, fmt.Errorf("%w: the token is somebody else's now", ErrRevoked))
 		return
 	}
-	switch err := s.policy.allow(s.request, v.id); {
+	switch err := s.policy.allow(s.Request(), v.id); {
 	case errors.Is(err, ErrUnavailable): // the next time, then
 		return
 	case err != nil:
@@ -219,9 +220,9 @@ func jittered(d time.Duration) time.Duration {
 func (g *registry) groups() (list []*group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	byToken := make(map[string]*group)
+	byToken := make(map[unique.Handle[string]]*group)
 	for _, s := range g.live {
-		if s.token == "" {
+		if s.token == noToken {
 			continue
 		}
 		d := byToken[s.token]
@@ -247,7 +248,7 @@ func (g *registry) hasten(match func(*Identity) bool) (n int) {
 	defer g.mu.Unlock()
 	g.hurried++
 	for _, s := range g.live {
-		if s.token == "" || !match(s.Identity()) {
+		if s.token == noToken || !match(s.Identity()) {
 			continue
 		}
 		if s.more == nil {
@@ -287,7 +288,7 @@ func (g *registry) schedule(d *group, every time.Duration, now time.Time) {
 
 // removeIf takes a session out that lives on the token, and reports whether it
 // did.
-func (g *registry) removeIf(s *Session, token string) bool {
+func (g *registry) removeIf(s *Session, token unique.Handle[string]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.token != token || s.index < 0 {

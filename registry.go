@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 )
 
 // sweepEvery is how often the wall clock is looked at while there are sessions:
@@ -41,10 +42,10 @@ type registry struct {
 // A verdict is what the token system said about a token, and when.
 type verdict struct {
 	id       *Identity
-	deadline time.Time // until when it holds, by the wall clock
-	issued   time.Time // when its token was issued, or counts as issued
-	asked    time.Time // when the token system was
-	token    string    // if it is to be asked about again
+	deadline time.Time             // until when it holds, by the wall clock
+	issued   time.Time             // when its token was issued, or counts as issued
+	asked    time.Time             // when the token system was
+	token    unique.Handle[string] // if it is to be asked about again
 }
 
 // sighted returns when a token that doesn't say so counts as issued. A token is
@@ -91,7 +92,7 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 		return err
 	}
 	g.put(s, v, now)
-	if v.token == "" || v.token != s.token { // not by the call that asks for it, and then by what it asks for
+	if v.token == noToken || v.token != s.token { // not by the call that asks for it, and then by what it asks for
 		s.more.renewed++
 	}
 	s.token = v.token
@@ -100,7 +101,7 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 
 // renewIf puts a session that lives on the token under a new verdict about it.
 // Only "exp" makes it longer.
-func (g *registry) renewIf(s *Session, token string, v verdict, now time.Time) error {
+func (g *registry) renewIf(s *Session, token unique.Handle[string], v verdict, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.mayRenew(s, v, now); err != nil || s.token != token {

@@ -51,7 +51,7 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 	if !sameOwner(old, v.id) {
 		return fmt.Errorf("%w: the token is somebody else's", ErrForbidden)
 	}
-	if err := s.policy.allow(s.request, v.id); err != nil {
+	if err := s.policy.allow(s.Request(), v.id); err != nil {
 		if !errors.Is(err, ErrUnavailable) {
 			s.end(err)
 		}
@@ -69,7 +69,7 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 // keeps its own: nobody has said that it is meant for it.
 func (g *Guard) extend(sockets []*Session, v verdict, now time.Time) {
 	for _, s := range sockets {
-		if s.policy.allow(s.request, v.id) == nil && g.sessions.renew(s, v, now) == nil {
+		if s.policy.allow(s.Request(), v.id) == nil && g.sessions.renew(s, v, now) == nil {
 			g.logRenewed(s)
 		}
 	}

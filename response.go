@@ -63,7 +63,7 @@ func (w *response) end(cause error) {
 		conn.End(s.goodbye(cause))
 		return
 	}
-	s.cancel(cause) // first, as net/http takes a deadline for the client's going away
+	s.stop(cause) // first, as net/http takes a deadline for the client's going away
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.w == nil || s.closed {
@@ -99,10 +99,10 @@ func (w *response) finish(before http.Header, returned bool) {
 		h := w.w.Header()
 		clear(h) // of what was meant for somebody who had the right to it
 		maps.Copy(h, before)
-		if s.request.ProtoMajor == 1 {
+		if s.Request().ProtoMajor == 1 {
 			h.Set("Connection", "close")
 		}
-		s.policy.deny(w.w, s.request, cause)
+		s.policy.deny(w.w, s.Request(), cause)
 	}
 }
 
@@ -111,7 +111,7 @@ func (w *response) finish(before http.Header, returned bool) {
 func (w *response) abort() {
 	c := http.NewResponseController(w.w)
 	_ = c.SetWriteDeadline(past)
-	if w.s.request.ProtoMajor == 1 && w.s.request.ProtoMinor == 0 { // a clean close may be the only end there is
+	if r := w.s.Request(); r.ProtoMajor == 1 && r.ProtoMinor == 0 { // a clean close may be the only end there is
 		if nc, _, err := c.Hijack(); err == nil {
 			wsconn.Abort(nc)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 )
 
 // A Session is one authorized request or socket, from its admission to its
@@ -15,11 +16,10 @@ import (
 type Session struct {
 	guard    *Guard
 	policy   *Policy
-	request  *http.Request
-	number   uint64 // in this Guard, from 1
+	request  atomic.Pointer[http.Request] // nil: forgotten
+	number   uint64                       // in this Guard, from 1
 	opened   time.Time
 	identity atomic.Pointer[Identity]
-	cancel   context.CancelCauseFunc
 	detach   func() bool // stops following the request's own context; nil: nothing to stop
 	response response    // what Handler gives to the handler
 
@@ -29,11 +29,13 @@ type Session struct {
 	index    int32     // in the registry's heap; -1: not there
 	upgrade  bool      // it may become a socket; never changes
 
-	token string // what it lives on now, if that is asked about again
-	more  *more  // nil: nothing of it is set
+	token unique.Handle[string] // what it lives on now, if that is asked about again; tokens are large, and shared by many
+	more  *more                 // nil: nothing of it is set
+	left  *remnant              // of the request; set before that is forgotten
 
 	mu     sync.Mutex // guards what follows
-	cause  error      // why it ended
+	cancel context.CancelCauseFunc
+	cause  error // why it ended
 	onEnd  []func(error)
 	closed bool
 }
@@ -49,6 +51,9 @@ type more struct {
 }
 
 type sessionKey struct{}
+
+// noToken is the token of sessions that aren't asked about again.
+var noToken unique.Handle[string]
 
 // FromContext returns the Identity that a request's context carries: always the
 // current one, which a renewal may have replaced since the last call. It
@@ -79,11 +84,6 @@ func (s *Session) CloseStatus(cause error) (code int, reason string) {
 
 // Identity returns the current Identity.
 func (s *Session) Identity() *Identity { return s.identity.Load() }
-
-// Request returns the request that was admitted: without the token, and with a
-// context that carries the Identity and is cancelled, with one of this
-// package's errors as its [context.Cause], when authorization ends.
-func (s *Session) Request() *http.Request { return s.request }
 
 // Expires returns when the session will end if nothing else happens.
 func (s *Session) Expires() time.Time {
@@ -127,13 +127,13 @@ func (s *Session) Close() {
 	closed := s.closed
 	s.closed = true
 	s.onEnd = nil
-	cause := s.cause
+	cause, cancel := s.cause, s.cancel
 	s.mu.Unlock()
 	if closed {
 		return
 	}
 	s.leave()
-	s.cancel(cause) // nil: context.Canceled
+	cancel(cause) // nil: context.Canceled
 	s.guard.sessions.remove(s)
 	s.guard.sessions.done()
 	if s.upgrade || cause != nil {
@@ -192,7 +192,7 @@ type SessionInfo struct {
 // describe says what there is to say of a session, beside what the registry's
 // mutex guards. prefix is what its handles begin with.
 func (s *Session) describe(i *SessionInfo, prefix string) {
-	id, r := s.Identity(), s.request
+	id, r := s.Identity(), s.Request()
 	i.Handle, i.Kind = handle(prefix, s.number), "http"
 	if s.upgrade {
 		i.Kind = "socket"

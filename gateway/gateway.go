@@ -45,6 +45,7 @@ type Gateway struct {
 	signals   *signals
 	tickets   *tickets // nil: there are none
 	own       *own
+	relay     relay.Engine
 	names     headerNames
 
 	transports []*http.Transport // to the routes' backends
@@ -128,6 +129,7 @@ func newLogout(list []config.Logout, guard *portcullis.Guard, log *slog.Logger) 
 // Close frees what the Gateway holds, once nothing is served any more. It always
 // returns nil.
 func (g *Gateway) Close() error {
+	g.relay.Close()
 	g.verifiers.close()
 	return nil
 }

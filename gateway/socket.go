@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -31,15 +30,17 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		rt.policy.Deny(w, s.Request(), err)
 		return
 	}
-	defer s.Close()
+	relayed := false
+	defer func() {
+		if !relayed {
+			s.Close()
+		}
+	}()
 	if !rt.Public {
 		if err := g.signals.check(s.Request().Context(), s.Identity()); err != nil {
 			rt.policy.Deny(w, s.Request(), err)
 			return
 		}
-	}
-	if withTicket != "" {
-		defer g.tickets.opened(withTicket, s)()
 	}
 
 	out := s.Request().Clone(s.Request().Context())
@@ -73,11 +74,20 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		closeAnswer(answer, backend)
 		return
 	}
-	result := relay.Run(s, client, *backend, g.config.Grace)
-	if result.BackendAborted {
-		g.log.LogAttrs(r.Context(), slog.LevelWarn, "backend's connection aborted inside of a frame",
-			slog.String("session", s.Handle()), slog.String("why", result.Cause.Error()))
+	relayed = true
+	if withTicket != "" {
+		g.tickets.opened(withTicket, s)
 	}
+	s.Forget(rt.Allow != nil && rt.Allow.ReadsHeaders()) // an idle socket is to cost nothing
+	g.relay.Start(s, client, *backend, g.config.Grace, func(result relay.Result) {
+		if withTicket != "" {
+			g.tickets.closed(withTicket)
+		}
+		if result.BackendAborted {
+			g.log.Warn("backend's connection aborted inside of a frame", "session", s.Handle(), "why", result.Cause)
+		}
+		s.Close()
+	})
 }
 
 // closeAnswer drops an answer of the backend that nobody wants any more.

@@ -133,16 +133,18 @@ func (t *tickets) source(r *http.Request) (token string, ok bool) {
 }
 
 // opened remembers the socket that was opened with a ticket, under the handle
-// that came with that, until closed is called.
-func (t *tickets) opened(session string, s *portcullis.Session) (closed func()) {
+// that came with that.
+func (t *tickets) opened(session string, s *portcullis.Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sockets[session] = s
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		delete(t.sockets, session)
-	}
+}
+
+// closed forgets it.
+func (t *tickets) closed(session string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sockets, session)
 }
 
 // socket returns the live socket that was opened with a ticket, or nil.

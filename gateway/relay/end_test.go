@@ -21,8 +21,8 @@ import (
 // R2: between two frames both sides get a Close with code and reason, masked
 // for the backend, and whatever they still send is dropped.
 func TestR2EndBetweenFrames(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
-		l := newLine(t, secure, patience)
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLine(t, w, patience)
 		l.client.send(t, masked(ws.OpText, "hello"))
 		l.backend.want(t, masked(ws.OpText, "hello"))
 		l.revoke()
@@ -38,8 +38,8 @@ func TestR2EndBetweenFrames(t *testing.T) {
 
 // Promise 2: a frame to the client that had begun is finished.
 func TestR2EndInsideOfAFrameToTheClient(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
-		l := newLine(t, secure, patience)
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLine(t, w, patience)
 		frame := plain(ws.OpBinary, strings.Repeat("z", 1<<20))
 		l.backend.send(t, frame[:1000])
 		l.client.want(t, frame[:1000])
@@ -58,27 +58,29 @@ func TestR2EndInsideOfAFrameToTheClient(t *testing.T) {
 // The same while the client's own messages are stuck because the backend
 // doesn't read: that the one direction fails must not cost the other its end.
 func TestR2EndInsideOfAFrameToTheClientWhileTheBackendIsStuck(t *testing.T) {
-	l := newLine(t, false, patience)
-	frame := plain(ws.OpBinary, strings.Repeat("z", 1000))
-	l.backend.send(t, frame[:500])
-	l.client.want(t, frame[:500])
-	for flood, err := masked(ws.OpBinary, strings.Repeat("x", 1<<20)), error(nil); err == nil; {
-		_ = l.client.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // until nothing moves
-		_, err = l.client.Write(flood)
-	}
-	l.revoke()
-	l.backend.send(t, frame[500:])
-	l.client.want(t, frame[500:])
-	l.client.wantClose(t, 3003, "session_revoked", false)
-	_ = l.backend.Close()
-	l.wait()
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLine(t, w, patience)
+		frame := plain(ws.OpBinary, strings.Repeat("z", 1000))
+		l.backend.send(t, frame[:500])
+		l.client.want(t, frame[:500])
+		for flood, err := masked(ws.OpBinary, strings.Repeat("x", 1<<20)), error(nil); err == nil; {
+			_ = l.client.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // until nothing moves
+			_, err = l.client.Write(flood)
+		}
+		l.revoke()
+		l.backend.send(t, frame[500:])
+		l.client.want(t, frame[500:])
+		l.client.wantClose(t, 3003, "session_revoked", false)
+		_ = l.backend.Close()
+		l.wait()
+	})
 }
 
 // Promise 2: a frame to the backend that had begun is never finished; its
 // connection is aborted.
 func TestR2EndInsideOfAFrameToTheBackend(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
-		l := newLine(t, secure, patience)
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLine(t, w, patience)
 		frame := masked(ws.OpBinary, strings.Repeat("z", 1000))
 		l.client.send(t, frame[:500])
 		l.backend.want(t, frame[:500])
@@ -96,8 +98,8 @@ func TestR2EndInsideOfAFrameToTheBackend(t *testing.T) {
 
 // Whoever doesn't answer is cut when Grace is over.
 func TestR2SilentPeersAreCut(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
-		l := newLine(t, secure, 20*time.Millisecond)
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLine(t, w, 20*time.Millisecond)
 		l.revoke()
 		if r := l.wait(); !errors.Is(r.Cause, portcullis.ErrRevoked) {
 			t.Errorf("result %+v", r)
@@ -107,9 +109,9 @@ func TestR2SilentPeersAreCut(t *testing.T) {
 
 // A side that vanishes takes the other one along.
 func TestVanishingPeers(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
+	everyWay(t, func(t *testing.T, w way) {
 		for _, who := range []string{"client", "backend"} {
-			l := newLine(t, secure, 20*time.Millisecond)
+			l := newLine(t, w, 20*time.Millisecond)
 			gone, other := l.client, l.backend
 			if who == "backend" {
 				gone, other = other, gone
@@ -181,9 +183,9 @@ func TestBackendsLastWordsReachTheClient(t *testing.T) {
 // Whoever says Close first, both Close frames pass, also when the first one
 // half-closes or goes on talking behind it; and the relay ends.
 func TestClosingHandshakes(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
+	everyWay(t, func(t *testing.T, w way) {
 		for _, first := range []string{"client", "backend"} {
-			l := newLine(t, secure, 100*time.Millisecond)
+			l := newLine(t, w, 100*time.Millisecond)
 			a, b := l.client, l.backend
 			fromA, fromB := masked(ws.OpClose, "\x03\xe8"), plain(ws.OpClose, "\x03\xe8")
 			if first == "backend" {
@@ -206,29 +208,31 @@ func TestClosingHandshakes(t *testing.T) {
 // A message of any size passes, and whoever doesn't read is waited for, not
 // buffered for.
 func TestSlowReadersAreNotBufferedFor(t *testing.T) {
-	const size = 16 << 20
-	l := newLine(t, false, time.Second)
-	frame := plain(ws.OpBinary, strings.Repeat("z", size))
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	sent := make(chan error, 1)
-	go func() { _, err := l.backend.Write(frame); sent <- err }()
-	if _, err := l.client.r.Peek(1); err != nil {
-		t.Fatal(err)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
-		t.Errorf("%d bytes more are in memory", grown)
-	}
-	l.client.want(t, frame)
-	if err := <-sent; err != nil {
-		t.Error(err)
-	}
-	_ = l.client.Close()
-	_ = l.backend.Close()
-	if r := l.wait(); r.FromBackend != size+10 {
-		t.Errorf("%d bytes, want %d", r.FromBackend, size+10)
-	}
+	everyWay(t, func(t *testing.T, w way) {
+		const size = 16 << 20
+		l := newLine(t, w, time.Second)
+		frame := plain(ws.OpBinary, strings.Repeat("z", size))
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		sent := make(chan error, 1)
+		go func() { _, err := l.backend.Write(frame); sent <- err }()
+		if _, err := l.client.r.Peek(1); err != nil {
+			t.Fatal(err)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
+			t.Errorf("%d bytes more are in memory", grown)
+		}
+		l.client.want(t, frame)
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		_ = l.client.Close()
+		_ = l.backend.Close()
+		if r := l.wait(); r.FromBackend != size+10 {
+			t.Errorf("%d bytes, want %d", r.FromBackend, size+10)
+		}
+	})
 }

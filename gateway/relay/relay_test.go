@@ -246,18 +246,18 @@ func tcp(t *testing.T, secure bool) (ours net.Conn, peer *end) {
 	return accepted, &end{dialed, bufio.NewReader(dialed)}
 }
 
-func newLine(t *testing.T, secure bool, grace time.Duration, early ...string) *line {
+func newLine(t *testing.T, w way, grace time.Duration, early ...string) *line {
 	t.Helper()
-	return newLineWith(t, secure, grace, func(nc net.Conn) net.Conn { return nc }, early...)
+	return newLineWith(t, w, grace, func(nc net.Conn) net.Conn { return nc }, early...)
 }
 
 // newLineOver is a line whose connection to the backend is wrapped.
 func newLineOver(t *testing.T, wrap func(net.Conn) net.Conn) *line {
 	t.Helper()
-	return newLineWith(t, false, patience, wrap)
+	return newLineWith(t, way{}, patience, wrap)
 }
 
-func newLineWith(t *testing.T, secure bool, grace time.Duration, wrap func(net.Conn) net.Conn, early ...string) *line {
+func newLineWith(t *testing.T, w way, grace time.Duration, wrap func(net.Conn) net.Conn, early ...string) *line {
 	t.Helper()
 	l := &line{T: t, result: make(chan relay.Result, 1)}
 	l.guard = &portcullis.Guard{Verifier: portcullis.VerifierFunc(func(context.Context, string) (*portcullis.Identity, error) {
@@ -270,17 +270,18 @@ func newLineWith(t *testing.T, secure bool, grace time.Duration, wrap func(net.C
 		t.Fatal(err)
 	}
 	var client, backend relay.Side
-	client.Conn, l.client = tcp(t, secure)
-	backend.Conn, l.backend = tcp(t, secure)
+	client.Conn, l.client = tcp(t, w.secure)
+	backend.Conn, l.backend = tcp(t, w.secure)
 	backend.Conn = wrap(backend.Conn)
 	if len(early) == 2 {
 		client.Early, backend.Early = []byte(early[0]), []byte(early[1])
 	}
-	go func() {
-		result := relay.Run(s, client, backend, grace)
+	engine := &relay.Engine{Portable: w.portable}
+	t.Cleanup(engine.Close)
+	engine.Start(s, client, backend, grace, func(result relay.Result) {
 		s.Close()
 		l.result <- result
-	}()
+	})
 	return l
 }
 
@@ -350,18 +351,23 @@ func (e *end) wantClose(t *testing.T, code ws.StatusCode, reason string, masked 
 	_ = e.Close()
 }
 
-func both(t *testing.T, f func(t *testing.T, secure bool)) {
-	t.Run("clear", func(t *testing.T) { f(t, false) })
-	t.Run("TLS", func(t *testing.T) { f(t, true) })
+// A way is how frames are moved.
+type way struct{ portable, secure bool }
+
+// everyWay runs f for both engines, and over TLS.
+func everyWay(t *testing.T, f func(t *testing.T, w way)) {
+	t.Run("loop", func(t *testing.T) { f(t, way{}) })
+	t.Run("goroutines", func(t *testing.T) { f(t, way{portable: true}) })
+	t.Run("TLS", func(t *testing.T) { f(t, way{secure: true}) })
 }
 
 // Bytes go through as they are, both ways, and those that came with the
 // handshakes come first.
 func TestBytesGoThroughUnchanged(t *testing.T) {
-	both(t, func(t *testing.T, secure bool) {
+	everyWay(t, func(t *testing.T, w way) {
 		early := masked(ws.OpText, "early")
 		greeting := plain(ws.OpText, "welcome")
-		l := newLine(t, secure, time.Second, string(early), string(greeting))
+		l := newLine(t, w, time.Second, string(early), string(greeting))
 		l.backend.want(t, early)
 		l.client.want(t, greeting)
 		up, down := masked(ws.OpBinary, strings.Repeat("x", 1<<20)), plain(ws.OpBinary, strings.Repeat("y", 1<<20))

@@ -91,6 +91,9 @@ func (r *Rule) Allow(req *http.Request, id *portcullis.Identity) error {
 
 var errFalse = fmt.Errorf("%w: rule: false", portcullis.ErrForbidden)
 
+// ReadsHeaders reports whether the Rule looks at request.headers.
+func (r *Rule) ReadsHeaders() bool { return r.names["headers"] }
+
 // String returns the expression that the Rule was compiled from.
 func (r *Rule) String() string { return r.source }
 

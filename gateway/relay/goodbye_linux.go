@@ -1,0 +1,81 @@
+package relay
+
+// A farewell is how far the goodbye of a pair is.
+type farewell struct {
+	begun     bool
+	finishing bool // the client is to get the rest of a frame
+	silenced  bool // the client gets nothing more: the backend may go
+}
+
+// sayGoodbye ends both sides, once. What is queued and had not begun is dropped.
+func (p *pair) sayGoodbye() {
+	if p.farewell.begun || p.closed {
+		return
+	}
+	p.farewell.begun = true
+	p.loop.timers.set(p, p.grace)
+
+	p.drop(&p.backend)
+	p.sayClose(&p.backend, p.bye.backend)
+
+	client := &p.client
+	if client.queue != nil {
+		if client.queue.rest = client.frame(client.queue.rest); len(client.queue.rest) == 0 {
+			p.drop(client)
+		}
+	}
+	p.farewell.finishing = !client.lost && !client.broken && !client.shut
+	p.finish()
+	p.check()
+}
+
+// finish tells the client goodbye, if its stream stands between two frames.
+func (p *pair) finish() {
+	client := &p.client
+	if client.queue != nil || p.farewell.finishing && !client.lost && !client.out.AtBoundary() {
+		return
+	}
+	p.farewell.finishing, p.farewell.silenced = false, true
+	p.sayClose(client, p.bye.client)
+}
+
+// sayClose sends the Close frame, unless the other side has sent one, and ends
+// the stream. A stream inside of a frame gets neither.
+func (p *pair) sayClose(to *peer, frame []byte) {
+	if to.lost || to.broken || to.fd < 0 || !to.shut && !to.out.AtBoundary() {
+		to.cut = true
+		return
+	}
+	if !to.out.Closed() && !to.shut {
+		moved := to.moved
+		p.send(to, frame)
+		to.moved = moved // it came from nobody
+	}
+	if !to.broken {
+		p.shut(to)
+	}
+}
+
+// checkGoodbye closes the sides that have nothing more to expect.
+func (p *pair) checkGoodbye() {
+	client, backend := &p.client, &p.backend
+	if p.farewell.finishing && client.queue == nil && (backend.eof || client.broken) { // the rest will never come
+		p.farewell.finishing, p.farewell.silenced = false, true
+		client.cut = true
+	}
+	if p.farewell.silenced && over(client) {
+		p.closeSide(client)
+	}
+	if p.farewell.silenced && over(backend) {
+		p.closeSide(backend)
+	}
+	if client.fd < 0 && backend.fd < 0 {
+		p.close()
+	}
+}
+
+// over reports whether a side is to be closed: it has been told, and has closed
+// too; or it can't be told.
+func over(side *peer) bool {
+	return side.cut || side.broken || side.shut && side.eof
+}

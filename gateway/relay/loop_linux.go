@@ -1,0 +1,235 @@
+package relay
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readSize  = 64 << 10 // how much is read at once, in bytes
+	burst     = 4        // how often one side is read before others have their turn
+	maxEvents = 128      // how many events are taken at once
+	farewells = 32       // how many goodbyes begin before others have their turn
+	spare     = 16       // how many blocks are kept for later
+)
+
+// A loop moves the frames of the sockets that it was given, on one goroutine.
+// Only that goroutine touches the fields without a mutex.
+//
+// The descriptors are registered edge-triggered, once: to stop reading from a
+// side is just not to read.
+type loop struct {
+	epoll    int
+	file     *os.File // epoll's: the runtime's poller waits for it
+	raw      syscall.RawConn
+	poll     func(fd uintptr) bool
+	events   [maxEvents]unix.EpollEvent
+	got      int // how many of the events are valid
+	wake     int // an eventfd
+	buf      [readSize]byte
+	blocks   []*block // not in use
+	ready    []*pair  // with more to read than was their turn
+	timers   wheel
+	deadline time.Time // of file; zero: none
+	pairs    []*pair   // by descriptor
+	stopped  chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	fresh   []arrival  // not yet registered
+	ended   []*pair    // whose goodbye hasn't begun
+	woken   bool       // wake has been written
+	closing bool
+}
+
+// An arrival is a pair with what has been read of it already.
+type arrival struct {
+	*pair
+	client, backend []byte
+}
+
+// newLoop returns a loop that runs until stop.
+func newLoop() (*loop, error) {
+	l := &loop{wake: -1, stopped: make(chan struct{}), timers: newWheel(time.Now())}
+	var err error
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, err
+	}
+	// A descriptor that doesn't block is one that os.File gives to the poller.
+	if err = unix.SetNonblock(l.epoll, true); err == nil {
+		l.file = os.NewFile(uintptr(l.epoll), "epoll")
+		if l.raw, err = l.file.SyscallConn(); err == nil {
+			if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err == nil {
+				err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(l.wake)})
+			}
+		}
+	}
+	if err != nil {
+		l.free()
+		return nil, err
+	}
+	l.poll = func(fd uintptr) bool {
+		l.got = epollWait(int(fd), l.events[:])
+		return l.got > 0
+	}
+	go l.run()
+	return l, nil
+}
+
+func (l *loop) free() {
+	if l.wake >= 0 {
+		_ = unix.Close(l.wake)
+	}
+	if l.file != nil {
+		_ = l.file.Close()
+	} else {
+		_ = unix.Close(l.epoll)
+	}
+}
+
+func (l *loop) run() {
+	defer close(l.stopped)
+	defer l.free()
+	for {
+		l.wait()
+		for i := range l.events[:l.got] {
+			l.handle(&l.events[i])
+		}
+		l.again()
+		if l.timers.count > 0 {
+			l.timers.advance(time.Now(), (*pair).late)
+		}
+		if !l.inbox() {
+			return
+		}
+	}
+}
+
+// wait fills the events. It doesn't wait if there is something else to do.
+func (l *loop) wait() {
+	l.got = 0
+	if len(l.ready) > 0 || l.busy() {
+		l.poll(uintptr(l.epoll))
+		return
+	}
+	if due := l.timers.next(); !due.Equal(l.deadline) {
+		l.deadline = due
+		_ = l.file.SetReadDeadline(due)
+	}
+	// In the runtime's poller, and not in epoll_wait: a thread that blocks
+	// there costs two hand-overs for each event.
+	_ = l.raw.Read(l.poll)
+}
+
+// busy reports whether goodbyes are left over from the last turn.
+func (l *loop) busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ended) > 0
+}
+
+// handle does what an event asks for.
+func (l *loop) handle(e *unix.EpollEvent) {
+	fd := int(e.Fd)
+	if fd == l.wake {
+		_, _ = read(fd, l.buf[:8])
+		return
+	}
+	if p := l.pairs[fd]; p != nil { // else it was closed by an event of the same turn
+		p.handle(fd, e.Events)
+	}
+}
+
+// again goes on with the pairs whose turn was over before all was read.
+func (l *loop) again() {
+	list := l.ready
+	l.ready = nil
+	for _, p := range list {
+		p.listed = false
+		p.handle(-1, 0)
+	}
+}
+
+// inbox takes in what other goroutines have left. It reports false when the
+// loop is to end.
+func (l *loop) inbox() bool {
+	l.mu.Lock()
+	fresh, ended := l.fresh, l.ended[:min(len(l.ended), farewells)]
+	l.fresh, l.ended = nil, l.ended[len(ended):]
+	l.woken = false
+	closing := l.closing
+	l.mu.Unlock()
+	for _, a := range fresh {
+		l.add(a)
+	}
+	for _, p := range ended {
+		p.handle(-1, 0)
+	}
+	if !closing {
+		return true
+	}
+	for _, p := range l.pairs {
+		if p != nil {
+			p.abort()
+		}
+	}
+	return false
+}
+
+// add begins to watch a pair.
+func (l *loop) add(a arrival) {
+	p := a.pair
+	for _, peer := range []*peer{&p.client, &p.backend} {
+		for peer.fd >= len(l.pairs) {
+			l.pairs = append(l.pairs, nil)
+		}
+		l.pairs[peer.fd] = p
+	}
+	p.begin(a.client, a.backend)
+}
+
+func (l *loop) arrived(a arrival) {
+	l.tell(func() { l.fresh = append(l.fresh, a) })
+}
+
+// tell changes what inbox will find, and wakes the loop.
+func (l *loop) tell(change func()) {
+	l.mu.Lock()
+	change()
+	woken := l.woken
+	l.woken = true
+	l.mu.Unlock()
+	if !woken {
+		_, _ = write(l.wake, one[:])
+	}
+}
+
+// one is what an eventfd takes for it, in any byte order.
+var one = [8]byte{1, 0, 0, 0, 0, 0, 0, 1}
+
+func (l *loop) stop() {
+	l.tell(func() { l.closing = true })
+	<-l.stopped
+}
+
+// block returns one that holds b.
+func (l *loop) block(b []byte) *block {
+	var k *block
+	if n := len(l.blocks); n > 0 {
+		k, l.blocks = l.blocks[n-1], l.blocks[:n-1]
+	} else {
+		k = new(block)
+	}
+	k.rest = k.buf[:copy(k.buf[:], b)]
+	return k
+}
+
+// unblock takes a block back.
+func (l *loop) unblock(k *block) {
+	if len(l.blocks) < spare {
+		l.blocks = append(l.blocks, k)
+	}
+}

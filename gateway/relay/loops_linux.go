@@ -1,0 +1,103 @@
+package relay
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/portcullis-auth/portcullis"
+)
+
+// loops are the event loops of an Engine, made when the first socket comes.
+type loops struct {
+	mu     sync.Mutex // guards what follows
+	list   []*loop
+	next   int // whose turn it is to get a socket
+	closed bool
+}
+
+// start hands a socket to a loop. It reports false, and has done nothing, if
+// the connections are none that a loop can take, or the system lacks descriptors.
+func (s *loops) start(session *portcullis.Session, client, backend Side, grace time.Duration, done func(Result)) bool {
+	clientConn, ok := client.Conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	backendConn, ok := backend.Conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	l := s.pick()
+	if l == nil {
+		return false
+	}
+	p := &pair{loop: l, session: session, grace: grace, done: done}
+	if p.client.fd = duplicate(clientConn); p.client.fd < 0 {
+		return false
+	}
+	if p.backend.fd = duplicate(backendConn); p.backend.fd < 0 {
+		_ = unix.Close(p.client.fd)
+		return false
+	}
+	_ = clientConn.Close() // ours is the last one now
+	_ = backendConn.Close()
+	session.OnEnd(p.end)
+	l.arrived(arrival{p, client.Early, backend.Early})
+	return true
+}
+
+// pick returns the loop that gets the next socket; nil if there can be none.
+//
+// One loop for two cores: its work is system calls, which leave the other core
+// to net/http, and more loops than can run at once only add to the time that an
+// event waits for its turn.
+func (s *loops) pick() *loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if s.list == nil {
+		for range (runtime.GOMAXPROCS(0) + 1) / 2 {
+			l, err := newLoop()
+			if err != nil {
+				break
+			}
+			s.list = append(s.list, l)
+		}
+		if s.list == nil {
+			return nil
+		}
+	}
+	s.next = (s.next + 1) % len(s.list)
+	return s.list[s.next]
+}
+
+func (s *loops) close() {
+	s.mu.Lock()
+	list := s.list
+	s.list, s.closed = nil, true
+	s.mu.Unlock()
+	for _, l := range list {
+		l.stop()
+	}
+}
+
+// duplicate returns another descriptor of the connection, which the runtime's
+// poller knows nothing of; -1 if there is none to be had.
+func duplicate(nc *net.TCPConn) int {
+	raw, err := nc.SyscallConn()
+	if err != nil {
+		return -1
+	}
+	fd := -1
+	_ = raw.Control(func(of uintptr) {
+		if n, err := unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0); err == nil {
+			fd = n
+		}
+	})
+	return fd
+}

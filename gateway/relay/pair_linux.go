@@ -1,0 +1,360 @@
+package relay
+
+import (
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/internal/wsframe"
+)
+
+// A pair is the two sides of one socket in a loop. Only the loop's goroutine
+// touches it, but for end.
+type pair struct {
+	loop            *loop
+	session         *portcullis.Session
+	done            func(Result)
+	grace           time.Duration
+	client, backend peer
+	timer           timer
+	listed          bool // in loop.ready
+	closed          bool
+	farewell        farewell
+
+	mu      sync.Mutex // guards what follows; held while bytes pass
+	watched bool       // by the loop
+	bye     *goodbye   // authorization has ended; nil: it hasn't
+}
+
+// A goodbye is what the two sides are told.
+type goodbye struct{ client, backend []byte }
+
+// A peer is one side of a pair.
+type peer struct {
+	fd    int              // -1: closed
+	out   wsframe.Follower // where in a frame the peer's stream is
+	queue *block           // what the peer is still to get; nil: nothing, as nearly always
+	moved int64            // bytes that the peer took from the other one
+
+	readable bool // there may be something to read
+	hup      bool // there is an end, or an error, behind what is to be read
+	eof      bool // nothing more comes
+	broken   bool // it takes nothing more
+	lost     bool // what it was sent are no frames: none can be added
+	shutting bool // its stream ends behind the queue
+	shut     bool // its stream has been ended
+	cut      bool // it was not told goodbye
+}
+
+// A block holds what a peer couldn't take.
+type block struct {
+	rest []byte
+	buf  [readSize]byte
+}
+
+// begin registers the pair and passes on what came with the handshakes.
+func (p *pair) begin(client, backend []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pass(&p.client, client)
+	p.pass(&p.backend, backend)
+	for _, side := range []*peer{&p.client, &p.backend} {
+		if side.fd < 0 {
+			continue
+		}
+		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(side.fd)}
+		if unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_ADD, side.fd, &e) != nil {
+			p.close()
+		}
+	}
+	p.watched = true
+	if p.bye != nil {
+		p.sayGoodbye()
+	}
+}
+
+// handle does what an event of fd asks for, and whatever else there is to do;
+// -1 is no event.
+func (p *pair) handle(fd int, events uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bye != nil {
+		p.sayGoodbye()
+	}
+	switch fd {
+	case p.client.fd:
+		p.client.noted(events)
+	case p.backend.fd:
+		p.backend.noted(events)
+	}
+	p.flush(&p.client)
+	p.flush(&p.backend)
+	p.move(&p.client)
+	p.move(&p.backend)
+}
+
+func (side *peer) noted(events uint32) {
+	if events&^unix.EPOLLOUT != 0 {
+		side.readable = true
+	}
+	if events&^(unix.EPOLLOUT|unix.EPOLLIN) != 0 {
+		side.hup = true
+	}
+}
+
+// other returns the other side.
+func (p *pair) other(side *peer) *peer {
+	if side == &p.client {
+		return &p.backend
+	}
+	return &p.client
+}
+
+// move passes on what there is to read from a side, but no more than is its
+// turn. It reads nothing that the other side has no room for.
+func (p *pair) move(from *peer) {
+	to := p.other(from)
+	for range burst {
+		if !from.readable || from.eof || from.fd < 0 || to.queue != nil {
+			return
+		}
+		n, err := read(from.fd, p.loop.buf[:])
+		switch {
+		case err == unix.EAGAIN: //nolint:errorlint // an Errno as it is
+			from.readable = false
+			return
+		case n == 0:
+			from.readable, from.eof = false, true
+			p.readEnded(from, err)
+			return
+		}
+		if n < readSize && !from.hup { // there is no more, or an event will tell
+			from.readable = false
+		}
+		p.pass(from, p.loop.buf[:n])
+	}
+	if from.readable && !p.listed {
+		p.listed = true
+		p.loop.ready = append(p.loop.ready, p)
+	}
+}
+
+// pass passes on what was read from a side: while the authorization lasts all
+// of it, and then what belongs to a frame that the client has begun to get.
+func (p *pair) pass(from *peer, b []byte) {
+	to := p.other(from)
+	switch {
+	case len(b) == 0 || to.broken || to.fd < 0:
+	case p.bye == nil:
+		p.send(to, b)
+	case to == &p.client && p.farewell.finishing:
+		p.send(to, to.frame(b))
+		p.finish()
+	}
+}
+
+// frame returns what of b belongs to the frame that the peer's stream is in.
+func (side *peer) frame(b []byte) []byte {
+	if side.out.AtBoundary() {
+		return nil
+	}
+	ahead := side.out
+	n, _ := ahead.Next(b)
+	return b[:n]
+}
+
+// send writes b, and keeps what the peer can't take now. Nothing may be queued.
+func (p *pair) send(to *peer, b []byte) {
+	n, err := write(to.fd, b)
+	to.took(b[:n])
+	switch {
+	case n == len(b):
+	case err != nil && err != unix.EAGAIN: //nolint:errorlint // an Errno as it is
+		p.writeFailed(to)
+	default:
+		to.queue = p.loop.block(b[n:])
+	}
+}
+
+// took notes what has been written.
+func (side *peer) took(b []byte) {
+	side.moved += int64(len(b))
+	if side.out.Advance(b) != nil {
+		side.lost = true
+	}
+}
+
+// flush writes what is queued, as far as the peer takes it.
+func (p *pair) flush(to *peer) {
+	for to.queue != nil {
+		n, err := write(to.fd, to.queue.rest)
+		to.took(to.queue.rest[:n])
+		to.queue.rest = to.queue.rest[n:]
+		switch {
+		case err == unix.EAGAIN: //nolint:errorlint // an Errno as it is
+			return
+		case err != nil:
+			p.writeFailed(to)
+			return
+		case len(to.queue.rest) == 0:
+			p.drop(to)
+			p.flushed(to)
+		}
+	}
+}
+
+// flushed goes on with what waited for the queue to be empty.
+func (p *pair) flushed(to *peer) {
+	switch {
+	case to.shutting:
+		p.shut(to)
+	case p.farewell.finishing && to == &p.client:
+		p.finish()
+	}
+	p.check()
+}
+
+// drop forgets what is queued.
+func (p *pair) drop(to *peer) {
+	if to.queue != nil {
+		p.loop.unblock(to.queue)
+		to.queue = nil
+	}
+}
+
+// readEnded is for a side that says nothing more. A backend that resets the
+// connection has ended it too.
+func (p *pair) readEnded(from *peer, err error) {
+	from.broken = from.broken || err != nil
+	switch {
+	case p.bye != nil:
+	case err != nil && from == &p.client:
+		p.close()
+	default: // the other one has Grace to say what it has to say
+		p.shut(p.other(from))
+		p.patience()
+	}
+	p.check()
+}
+
+// writeFailed is for a side that takes nothing more. The client is still to get
+// what the backend said before it went; what the client says meanwhile is read
+// and dropped: unread, it would become a reset that overtakes that.
+func (p *pair) writeFailed(to *peer) {
+	to.broken = true
+	p.drop(to)
+	switch {
+	case p.bye != nil:
+	case to == &p.client:
+		p.close()
+	default:
+		p.patience()
+	}
+	p.check()
+}
+
+// shut ends the stream to a side, behind what is queued for it.
+func (p *pair) shut(to *peer) {
+	to.shutting = true
+	if to.queue != nil || to.shut || to.fd < 0 {
+		return
+	}
+	to.shut = true
+	if unix.Shutdown(to.fd, unix.SHUT_WR) != nil {
+		to.broken = true
+	}
+}
+
+// patience lets the pair be closed when Grace is over.
+func (p *pair) patience() {
+	if p.timer.due == 0 && !p.closed {
+		p.loop.timers.set(p, p.grace)
+	}
+}
+
+// late is what becomes of a pair whose time is over.
+func (p *pair) late() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bye != nil && !p.farewell.begun {
+		p.sayGoodbye()
+		return
+	}
+	p.close()
+}
+
+// check closes what nothing is left to do for.
+func (p *pair) check() {
+	switch {
+	case p.bye != nil:
+		p.checkGoodbye()
+	case p.client.eof && p.backend.eof && p.client.queue == nil && p.backend.queue == nil:
+		p.close()
+	}
+}
+
+// abort is for a pair of a loop that ends.
+func (p *pair) abort() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.client.cut, p.backend.cut = true, true
+	p.close()
+}
+
+// close closes both sides. One that was to be told goodbye, and wasn't, sees
+// that it is cut.
+func (p *pair) close() {
+	if p.closed {
+		return
+	}
+	p.closeSide(&p.client)
+	p.closeSide(&p.backend)
+	p.closed = true
+	p.loop.timers.stop(p)
+	result := Result{
+		Cause:          p.session.Err(),
+		FromClient:     p.backend.moved,
+		FromBackend:    p.client.moved,
+		BackendAborted: p.bye != nil && p.backend.cut,
+	}
+	go p.done(result) // it is somebody else's: it may block
+}
+
+func (p *pair) closeSide(side *peer) {
+	if side.fd < 0 {
+		return
+	}
+	if p.bye != nil && (!side.shut || side.broken) {
+		side.cut = true
+	}
+	if side.cut { // with a reset
+		_ = unix.SetsockoptLinger(side.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	p.drop(side)
+	p.loop.pairs[side.fd] = nil
+	_ = unix.Close(side.fd)
+	side.fd = -1
+}
+
+// end ends both sides because authorization has ended. When it returns, nothing
+// more passes; the goodbye waits for its turn.
+func (p *pair) end(cause error) {
+	code, reason := p.session.CloseStatus(cause)
+	var mask [4]byte
+	_, _ = rand.Read(mask[:])
+	bye := &goodbye{
+		client:  wsframe.AppendClose(nil, code, reason, nil),
+		backend: wsframe.AppendClose(nil, code, reason, &mask),
+	}
+	p.mu.Lock()
+	p.bye = bye
+	watched := p.watched
+	p.mu.Unlock()
+	if !watched { // the loop will see it when it begins
+		return
+	}
+	p.loop.tell(func() { p.loop.ended = append(p.loop.ended, p) })
+}

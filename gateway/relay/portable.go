@@ -1,0 +1,132 @@
+package relay
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/internal/wsconn"
+	"github.com/portcullis-auth/portcullis/internal/wsframe"
+)
+
+// bufferSize is how much is moved at once, in bytes.
+const bufferSize = 16 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// run is Engine.Start with two goroutines a socket, of which it is one: it
+// returns when the socket is over.
+func run(s *portcullis.Session, client, backend Side, grace time.Duration) Result {
+	var closed sync.WaitGroup
+	closed.Add(2)
+	p := duplex{
+		client:  wsconn.New(client.Conn, wsconn.Options{Early: client.Early, OnClosed: closed.Done}),
+		backend: wsconn.New(backend.Conn, wsconn.Options{Early: backend.Early, OnClosed: closed.Done}),
+		grace:   grace,
+	}
+	s.OnEnd(func(cause error) { p.end(s, cause) })
+
+	var result Result
+	var moving sync.WaitGroup
+	moving.Go(func() { result.FromClient = p.up() })
+	result.FromBackend = p.down()
+	moving.Wait()
+	p.close()
+	closed.Wait()
+	result.Cause = s.Err()
+	result.BackendAborted = p.backend.Cut()
+	return result
+}
+
+// A duplex is the two sides of one socket, with a goroutine for each direction.
+type duplex struct {
+	client, backend *wsconn.Conn
+	grace           time.Duration
+	over            atomic.Bool // authorization has ended
+}
+
+// end ends both sides because authorization has ended.
+func (p *duplex) end(s *portcullis.Session, cause error) {
+	p.over.Store(true)
+	code, reason := s.CloseStatus(cause)
+	var mask [4]byte
+	_, _ = rand.Read(mask[:])
+	p.backend.End(wsconn.Ending{
+		Cause: cause, Grace: p.grace,
+		Frame:       wsframe.AppendClose(nil, code, reason, &mask),
+		Abandon:     true,
+		KeepReading: true, // the client may be owed the rest of a frame
+	})
+	p.client.End(wsconn.Ending{
+		Cause: cause, Grace: p.grace,
+		Frame:    wsframe.AppendClose(nil, code, reason, nil),
+		Silenced: func() { _ = p.backend.Close() }, // it is owed nothing more
+	})
+}
+
+// up moves what the client sends.
+func (p *duplex) up() int64 {
+	n, rerr, werr := move(p.backend, p.client)
+	switch {
+	case p.over.Load(): // the other direction may have a frame to finish
+	case werr != nil: // the client is still to get what the backend said before it went
+		time.AfterFunc(p.grace, p.close)
+		_, _ = io.Copy(io.Discard, p.client) // unread, it would become a reset that overtakes that
+	case errors.Is(rerr, io.EOF):
+		p.finish(p.backend)
+	default:
+		p.close()
+	}
+	return n
+}
+
+// down moves what the backend sends. A backend that resets the connection has
+// ended it too.
+func (p *duplex) down() int64 {
+	n, _, werr := move(p.client, p.backend)
+	if werr != nil || p.over.Load() {
+		p.close()
+	} else {
+		p.finish(p.client)
+	}
+	return n
+}
+
+// finish passes on to dst that nothing more comes; it has grace to say what it
+// has to say.
+func (p *duplex) finish(dst *wsconn.Conn) {
+	if dst.CloseWrite() != nil {
+		p.close()
+		return
+	}
+	time.AfterFunc(p.grace, p.close)
+}
+
+// move copies from src to dst until one of them fails or ends, and says which.
+func move(dst, src *wsconn.Conn) (moved int64, rerr, werr error) {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	for {
+		n, err := src.Read(buf[:])
+		if n > 0 {
+			m, werr := dst.Write(buf[:n])
+			moved += int64(m)
+			if werr != nil {
+				return moved, nil, werr
+			}
+		}
+		if err != nil {
+			return moved, err, nil
+		}
+	}
+}
+
+// close is for both sides; a side that is saying goodbye goes on with that.
+func (p *duplex) close() {
+	_ = p.client.Close()
+	_ = p.backend.Close()
+}
