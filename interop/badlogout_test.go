@@ -55,7 +55,7 @@ routes: [{path: /, backend: %s}]
 		"no jti":          {"jti": nil},
 		"nonce":           {"nonce": rand.Text()},
 		"no events":       {"events": nil},
-		"other event":     {"events": claims{"https://schemas.openid.net/secevent/caep/event-type/session-revoked": claims{}}},
+		"other event":     {"events": claims{sessionRevoked: claims{}}},
 		"about nobody":    {"sub": nil, "sid": nil},
 	} {
 		bad[name] = sign("logout+jwt", good(changes))

@@ -1,11 +1,6 @@
 package interop
 
 import (
-	"bytes"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"html"
 	"io"
 	"net/http"
@@ -15,9 +10,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// callback is where an application takes codes; there is none.
-const callback = "http://127.0.0.1/callback"
 
 // A browser is a user's: it keeps cookies, follows redirects, but not those to
 // the callback, and submits forms.
@@ -85,45 +77,23 @@ func (b *browser) submit(field, value string) {
 	b.visit(http.MethodPost, html.UnescapeString(action[1]), form)
 }
 
-// login signs a user in by authorization code and PKCE, in a browser of its own.
-// With a resource the access token is a JWT for it.
+// login signs a user in, in a browser of its own. With a resource the access
+// token is a JWT for it.
 func (p *oidcProvider) login(t testing.TB, client, user, resource string) *login {
 	t.Helper()
-	b, state, verifier := newBrowser(t), rand.Text(), rand.Text()+rand.Text()
-	challenge := sha256.Sum256([]byte(verifier))
-	ask := url.Values{
-		"client_id": {client}, "redirect_uri": {callback}, "response_type": {"code"},
-		"scope": {"openid chat"}, "state": {state},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
-	}
-	redeem := url.Values{
-		"client_id": {client}, "redirect_uri": {callback}, "grant_type": {"authorization_code"}, "code_verifier": {verifier},
-	}
-	if resource != "" {
-		ask.Set("resource", resource)
-		redeem.Set("resource", resource)
-	}
-	b.visit(http.MethodGet, p.issuer+"/auth?"+ask.Encode(), nil)
+	b, a := newBrowser(t), p.authorize(client, callback, resource)
+	b.visit(http.MethodGet, a.url, nil)
 	b.submit("login", user)
 	b.submit("consent", "yes")
 	back, err := b.page.Location()
-	if err != nil || back.Query().Get("state") != state {
+	if err != nil {
 		t.Fatalf("%s: no way back to the application: %v\n%s", user, err, b.body)
 	}
-	redeem.Set("code", back.Query().Get("code"))
-	var tokens struct {
-		Access string `json:"access_token"`
-		ID     string `json:"id_token"`
+	access, idToken, err := a.redeem(t.Context(), back.Query())
+	if err != nil {
+		t.Fatalf("%s: %v", user, err)
 	}
-	body := post(t, p.issuer+"/token", "application/x-www-form-urlencoded", strings.NewReader(redeem.Encode()), nil)
-	if err := json.Unmarshal(body, &tokens); err != nil {
-		t.Fatal(err)
-	}
-	return &login{
-		b, p.issuer,
-		said.secret("an access token of a login", tokens.Access),
-		said.secret("an ID token of a login", tokens.ID),
-	}
+	return &login{b, p.issuer, access, idToken}
 }
 
 // askLogout goes to where users sign out (OpenID Connect RP-Initiated Logout
@@ -137,28 +107,4 @@ func (l *login) askLogout() {
 func (l *login) confirmLogout() {
 	l.Helper()
 	l.submit("logout", "yes")
-}
-
-// register makes a client (RFC 7591) that is to be told about logouts there.
-func (p *oidcProvider) register(t testing.TB, logoutURI string) (client string) {
-	t.Helper()
-	wish, err := json.Marshal(map[string]any{
-		"redirect_uris": []string{callback}, "token_endpoint_auth_method": "none",
-		"backchannel_logout_uri": logoutURI, "backchannel_logout_session_required": true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := newBrowser(t).Post(p.issuer+"/reg", "application/json", bytes.NewReader(wish))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var made struct {
-		ID string `json:"client_id"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&made); err != nil || made.ID == "" {
-		t.Fatalf("no client: %s, %v", resp.Status, err)
-	}
-	return made.ID
 }

@@ -20,7 +20,7 @@ func TestR1R3OIDCProviderLogout(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			backend, l := startNodeBackend(t), listen(t)
 			base := "http://" + l.Addr().String()
-			client := p.register(t, base+"/.portcullis/backchannel-logout")
+			client := p.register(t, callback, base+"/.portcullis/backchannel-logout")
 			serveGateway(t, l, fmt.Sprintf(`
 verify:
   %s

@@ -105,8 +105,11 @@ func (p *oidcProvider) mint(t testing.TB, m minting) (token, jti string) {
 		t.Fatal(err)
 	}
 	var made struct{ Token, JTI string }
-	body := post(t, p.issuer+"/test/mint", "application/json", bytes.NewReader(raw), nil)
-	if err := json.Unmarshal(body, &made); err != nil || made.Token == "" {
+	body, err := post(t.Context(), p.issuer+"/test/mint", "application/json", bytes.NewReader(raw), nil)
+	if err == nil {
+		err = json.Unmarshal(body, &made)
+	}
+	if err != nil || made.Token == "" {
 		t.Fatalf("no token: %v", err)
 	}
 	return said.secret("a token of oidc-provider", made.Token), made.JTI
@@ -115,16 +118,17 @@ func (p *oidcProvider) mint(t testing.TB, m minting) (token, jti string) {
 // revoke gives a token back (RFC 7009).
 func (p *oidcProvider) revoke(t testing.TB, token string) {
 	t.Helper()
-	post(t, p.issuer+"/token/revocation", "application/x-www-form-urlencoded",
-		strings.NewReader(url.Values{"token": {token}}.Encode()), url.UserPassword("gateway", gatewaySecret))
+	if _, err := post(t.Context(), p.issuer+"/token/revocation", "application/x-www-form-urlencoded",
+		strings.NewReader(url.Values{"token": {token}}.Encode()), url.UserPassword("gateway", gatewaySecret)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // post wants 200, and returns the body.
-func post(t testing.TB, target, media string, body io.Reader, as *url.Userinfo) []byte {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, target, body)
+func post(ctx context.Context, target, media string, body io.Reader, as *url.Userinfo) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, body)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	r.Header.Set("Content-Type", media)
 	r.Close = true
@@ -134,14 +138,14 @@ func post(t testing.TB, target, media string, body io.Reader, as *url.Userinfo) 
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("POST: %s, %v\n%s", resp.Status, err, answer)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("POST: %s\n%s", resp.Status, answer)
 	}
-	return answer
+	return answer, err
 }
 
 // eventually waits for what others are about to do.

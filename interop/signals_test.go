@@ -9,6 +9,27 @@ import (
 	"time"
 )
 
+const sessionRevoked = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
+
+// revokedSET returns the claims of a SET which says that the subject's session
+// was revoked (CAEP 1.0).
+func revokedSET(transmitter string, subject claims) claims {
+	now := time.Now().Unix()
+	return claims{
+		"iss": transmitter, "aud": "gateway", "jti": rand.Text(), "iat": now, "sub_id": subject,
+		"events": claims{sessionRevoked: claims{"event_timestamp": now, "initiating_entity": "admin"}},
+	}
+}
+
+// pushSET delivers a SET (RFC 8935), and returns the gateway's answer.
+func pushSET(t testing.TB, gateway, authorization, set string) (status int, answer string) {
+	t.Helper()
+	said.secret("a SET", set)
+	return deliver(t, gateway+"/.portcullis/ssf/push", http.Header{
+		"Content-Type": {"application/secevent+jwt"}, "Authorization": {authorization},
+	}, set)
+}
+
 // R1, R4: a small transmitter of security events, which isn't the token system,
 // ends whom it names by a SET (RFC 8935, CAEP 1.0); one that isn't good is
 // refused, and nobody else hears of it.
@@ -23,21 +44,10 @@ routes: [{path: /, backend: %s}]
 	alice := join(t, base, accessToken(issuer, "alice"), "alice")
 	bob := join(t, base, accessToken(issuer, "bob"), "bob")
 	carol := join(t, base, accessToken(issuer, "carol"), "carol")
-	push := func(authorization, set string) (int, string) {
-		said.secret("a SET", set)
-		return deliver(t, base+"/.portcullis/ssf/push", http.Header{
-			"Content-Type": {"application/secevent+jwt"}, "Authorization": {authorization},
-		}, set)
-	}
+	push := func(authorization, set string) (int, string) { return pushSET(t, base, authorization, set) }
 	now := time.Now()
-	event := "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
 	user := func(name string) claims { return claims{"format": "iss_sub", "iss": issuer, "sub": name} }
-	good := func(changes claims) claims {
-		return claims{
-			"iss": transmitter, "aud": "gateway", "jti": rand.Text(), "iat": now.Unix(), "sub_id": user("alice"),
-			"events": claims{event: claims{"event_timestamp": now.Unix(), "initiating_entity": "admin"}},
-		}.with(changes)
-	}
+	good := func(changes claims) claims { return revokedSET(transmitter, user("alice")).with(changes) }
 
 	bad := forgeries(t, "secevent+jwt", good(nil))
 	bad["an access token"] = accessToken(transmitter, "alice")
@@ -54,8 +64,8 @@ routes: [{path: /, backend: %s}]
 		"about no sub":    {"sub_id": claims{"format": "iss_sub", "iss": issuer}},
 		"unknown format":  {"sub_id": claims{"format": "phone_number", "phone_number": "+12065550100"}},
 		"unknown member":  {"sub_id": claims{"format": "complex", "user": user("alice"), "tenant": claims{"format": "opaque", "id": "t1"}}},
-		"several events":  {"events": claims{event: claims{}, strings.Replace(event, "session-revoked", "credential-change", 1): claims{}}},
-		"event no object": {"events": claims{event: true}},
+		"several events":  {"events": claims{sessionRevoked: claims{}, strings.Replace(sessionRevoked, "session-revoked", "credential-change", 1): claims{}}},
+		"event no object": {"events": claims{sessionRevoked: true}},
 	} {
 		bad[name] = sign("secevent+jwt", good(changes))
 	}
