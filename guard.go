@@ -124,7 +124,7 @@ func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
 		}
 		returned := false
 		defer func() { s.response.finish(before, returned) }()
-		next.ServeHTTP(&s.response, s.Request())
+		next.ServeHTTP(s.response, s.Request())
 		returned = true
 	})
 }
@@ -141,8 +141,8 @@ func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) { return g.ad
 // admit returns, if it refuses, a session that is over. From the moment that the session is registered it may
 // end: all that its end needs is there before. w is nil for Admit.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Session, error) {
-	s := &Session{guard: g, policy: p, index: -1, upgrade: upgrade.Asked(r)}
-	s.response.s, s.response.w = s, w
+	s := newSession(w)
+	s.guard, s.policy, s.index, s.upgrade = g, p, -1, upgrade.Asked(r)
 	from := r.Context()
 	parent := from
 	if s.upgrade { // net/http cancels the request's context when the handler returns
@@ -160,13 +160,15 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 	}
 	found := takeToken(admitted, p.Sources)
 	if s.upgrade {
-		s.response.echo = marker(r, admitted, found.token)
+		s.echo = marker(r, admitted, found.token)
 	}
 
 	err := g.decide(s, r, found)
 	if err != nil {
+		s.mu.Lock()
 		s.closed = true
 		s.leave()
+		s.mu.Unlock()
 		cancel(err)
 		g.logRefused(admitted, err)
 		return s, err

@@ -36,7 +36,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		Early:    slices.Clone(early),
 		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.Request()) || other,
 		Head:     !w.switched,
-		Echo:     w.echo,
+		Echo:     s.echo,
 		OnClosed: s.Close,
 	})
 	s.leave()

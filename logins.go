@@ -20,7 +20,13 @@ func loginOf(id *Identity) login {
 // token of the same login extends them. Requests are not among them, since an
 // index would cost each of them more than it is worth to a few. The zero value
 // is empty. The registry's mutex guards it.
-type logins map[login][]*Session
+type logins map[login]*sockets
+
+// sockets are those of one login.
+type sockets struct {
+	login login
+	list  []*Session
+}
 
 // add puts a socket under the login of its Identity, if that has one.
 func (l *logins) add(s *Session, id *Identity) {
@@ -31,33 +37,38 @@ func (l *logins) add(s *Session, id *Identity) {
 	if *l == nil {
 		*l = make(logins)
 	}
-	s.more.login = key
-	(*l)[key] = append((*l)[key], s)
+	same := (*l)[key]
+	if same == nil {
+		same = &sockets{login: key}
+		(*l)[key] = same
+	}
+	s.more.login = same
+	same.list = append(same.list, s)
 }
 
 // remove takes s out, if it is there.
 func (l logins) remove(s *Session) {
-	if s.more == nil || s.more.login == (login{}) {
+	if s.more == nil || s.more.login == nil {
 		return
 	}
-	key := s.more.login
-	s.more.login = login{}
-	list := l[key]
-	if i := slices.Index(list, s); i >= 0 {
-		last := len(list) - 1
-		list[i], list[last] = list[last], nil
-		list = list[:last]
+	same := s.more.login
+	s.more.login = nil
+	if i := slices.Index(same.list, s); i >= 0 {
+		last := len(same.list) - 1
+		same.list[i], same.list[last] = same.list[last], nil
+		same.list = same.list[:last]
 	}
-	if len(list) == 0 {
-		delete(l, key)
-		return
+	if len(same.list) == 0 {
+		delete(l, same.login)
 	}
-	l[key] = list
 }
 
 // move puts a socket under the login of another Identity.
 func (l *logins) move(s *Session, id *Identity) {
-	if s.upgrade && s.more.login != loginOf(id) {
+	if !s.upgrade {
+		return
+	}
+	if same := s.more.login; same == nil || same.login != loginOf(id) {
 		l.remove(s)
 		l.add(s, id)
 	}
@@ -70,7 +81,11 @@ func (l logins) outlived(id *Identity, deadline time.Time) (list []*Session) {
 	if len(l) == 0 || id.ExpiresAt.IsZero() {
 		return nil
 	}
-	for _, s := range l[loginOf(id)] {
+	same := l[loginOf(id)]
+	if same == nil {
+		return nil
+	}
+	for _, s := range same.list {
 		if s.deadline.Before(deadline) {
 			list = append(list, s)
 		}

@@ -40,8 +40,8 @@ func (s *Session) Forget(keepHeader bool) {
 		s.left.header = r.Header
 	}
 	s.request.Store(nil)
-	s.leave()
 	s.mu.Lock()
+	s.leave()
 	cancel := s.cancel
 	s.cancel = func(error) {}
 	s.mu.Unlock()

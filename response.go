@@ -18,11 +18,10 @@ var past = time.Unix(1, 0)
 // the session has ended. It offers no Unwrap, since that would be a way around
 // it; what [http.ResponseController] can do it does itself.
 type response struct {
-	s    *Session
-	echo string // subprotocol to answer with if the handler selects none
+	s *Session
 
 	// s.mu guards these.
-	w        http.ResponseWriter // nil: the session was made by Admit; gone once it is hijacked and the handler has returned
+	w        http.ResponseWriter // gone once it is hijacked and the handler has returned
 	started  bool                // part of the answer may be on its way
 	switched bool                // the answer is a 101 for a WebSocket
 	conn     *wsconn.Conn
@@ -66,7 +65,7 @@ func (w *response) end(cause error) {
 	s.stop(cause) // first, as net/http takes a deadline for the client's going away
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.w == nil || s.closed {
+	if s.closed {
 		return
 	}
 	c := http.NewResponseController(w.w)
@@ -137,8 +136,8 @@ func (w *response) WriteHeader(status int) {
 		w.s.mu.Lock()
 		w.switched = true
 		w.s.mu.Unlock()
-		if w.echo != "" && h.Get("Sec-WebSocket-Protocol") == "" {
-			h.Set("Sec-WebSocket-Protocol", w.echo)
+		if w.s.echo != "" && h.Get("Sec-WebSocket-Protocol") == "" {
+			h.Set("Sec-WebSocket-Protocol", w.s.echo)
 		}
 	}
 	to.WriteHeader(status)

@@ -20,8 +20,8 @@ type Session struct {
 	number   uint64                       // in this Guard, from 1
 	opened   time.Time
 	identity atomic.Pointer[Identity]
-	detach   func() bool // stops following the request's own context; nil: nothing to stop
-	response response    // what Handler gives to the handler
+	response *response   // what Handler gives to the handler; nil: the session was made by Admit
+	echo     string      // subprotocol to answer with if the handler selects none
 
 	// The registry's mutex guards these.
 	deadline time.Time // the wall clock's: no monotonic reading
@@ -35,8 +35,9 @@ type Session struct {
 
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelCauseFunc
+	detach func() bool // stops following the request's own context; nil: nothing to stop
 	cause  error // why it ended
-	onEnd  []func(error)
+	onEnd  func(error) // nil: nobody wants to know
 	closed bool
 }
 
@@ -47,7 +48,21 @@ type more struct {
 	tried    time.Time // when that failed last
 	hurried  uint64    // the last call of hasten that concerned it
 	renewed  int       // how often a fresh token came
-	login    login     // where the session is in the registry's index; zero: nowhere
+	login    *sockets  // those of the same login; nil: it has none, or isn't among them
+}
+
+// newSession returns a Session, with a response in front of w unless that is nil.
+func newSession(w http.ResponseWriter) *Session {
+	if w == nil {
+		return new(Session)
+	}
+	both := new(struct { // one allocation
+		Session
+		response
+	})
+	both.response = response{s: &both.Session, w: w}
+	both.Session.response = &both.response
+	return &both.Session
 }
 
 type sessionKey struct{}
@@ -71,7 +86,7 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 // Subprotocol returns what a handshake is to be answered with if the handler
 // selects no subprotocol: the marker that came with the token, if it came that
 // way. [Guard.Handler] sees to that itself.
-func (s *Session) Subprotocol() string { return s.response.echo }
+func (s *Session) Subprotocol() string { return s.echo }
 
 // CloseStatus returns what the peers of a socket are told of its end:
 // Policy.CloseStatus of the cause.
@@ -105,10 +120,21 @@ func (s *Session) OnEnd(f func(cause error)) {
 	s.mu.Lock()
 	cause := s.cause
 	if cause == nil && !s.closed {
-		s.onEnd = append(s.onEnd, f)
+		s.onEnd = after(s.onEnd, f)
 	}
 	s.mu.Unlock()
 	if cause != nil {
+		f(cause)
+	}
+}
+
+// after returns what calls first, if that isn't nil, and then f.
+func after(first, f func(error)) func(error) {
+	if first == nil {
+		return f
+	}
+	return func(cause error) {
+		first(cause)
 		f(cause)
 	}
 }
@@ -127,12 +153,12 @@ func (s *Session) Close() {
 	closed := s.closed
 	s.closed = true
 	s.onEnd = nil
+	s.leave()
 	cause, cancel := s.cause, s.cancel
 	s.mu.Unlock()
 	if closed {
 		return
 	}
-	s.leave()
 	cancel(cause) // nil: context.Canceled
 	s.guard.sessions.remove(s)
 	s.guard.sessions.done()
@@ -141,10 +167,12 @@ func (s *Session) Close() {
 	}
 }
 
-// leave stops following the context of the request that began the session.
+// leave stops following the context of the request that began the session. s.mu
+// is held.
 func (s *Session) leave() {
 	if s.detach != nil {
 		s.detach()
+		s.detach = nil
 	}
 }
 
@@ -161,10 +189,14 @@ func (s *Session) end(cause error) {
 	s.mu.Unlock()
 
 	s.guard.sessions.remove(s)
-	for _, f := range onEnd {
-		f(cause)
+	if onEnd != nil {
+		onEnd(cause)
 	}
-	s.response.end(cause)
+	if s.response != nil {
+		s.response.end(cause)
+	} else {
+		s.stop(cause)
+	}
 }
 
 // A SessionInfo describes a live session.

@@ -79,15 +79,20 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		g.tickets.opened(withTicket, s)
 	}
 	s.Forget(rt.Allow != nil && rt.Allow.ReadsHeaders()) // an idle socket is to cost nothing
-	g.relay.Start(s, client, *backend, g.config.Grace, func(result relay.Result) {
-		if withTicket != "" {
-			g.tickets.closed(withTicket)
+	g.relay.Start(s, client, *backend, g.config.Grace, g.over(s, withTicket))
+}
+
+// over returns what is to be done when a socket is over.
+func (g *Gateway) over(s *portcullis.Session, ticket string) func(relay.Result) {
+	return func(result relay.Result) {
+		if ticket != "" {
+			g.tickets.closed(ticket)
 		}
 		if result.BackendAborted {
 			g.log.Warn("backend's connection aborted inside of a frame", "session", s.Handle(), "why", result.Cause)
 		}
 		s.Close()
-	})
+	}
 }
 
 // closeAnswer drops an answer of the backend that nobody wants any more.
