@@ -242,7 +242,7 @@ func ExampleGuard_Handler_serverSentEvents() {
 func ExampleGuard_Admit() {
 	guard := &portcullis.Guard{Verifier: verifier}
 	relay := func(w http.ResponseWriter, r *http.Request, backend net.Conn) {
-		session, err := guard.Admit(r, guard.Policy)
+		session, err := guard.Admit(r, &guard.Policy)
 		if err != nil {
 			portcullis.DenyStatus(w, r, err)
 			return

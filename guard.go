@@ -132,14 +132,16 @@ func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
 // Admit decides about a request. It is what Handler is made of, for those who
 // move bytes themselves: they use [Session.Request] from then on, must stop
 // when [Session.OnEnd] says so, and must call [Session.Close]. If r is an
-// upgrade, r's own context ending doesn't end the session: closing it does.
+// upgrade, r's own context ending doesn't end the session: closing it does. The
+// Policy must not be changed any more: sessions share it.
 //
 // The error wraps one of this package's. The Session that comes with it is over,
 // and good only for its Request, without the token: the one for Policy.Deny.
-func (g *Guard) Admit(r *http.Request, p Policy) (*Session, error) { return g.admit(nil, r, &p) }
+func (g *Guard) Admit(r *http.Request, p *Policy) (*Session, error) { return g.admit(nil, r, p) }
 
-// admit returns, if it refuses, a session that is over. From the moment that the session is registered it may
-// end: all that its end needs is there before. w is nil for Admit.
+// admit returns, if it refuses, a session that is over. From the moment that the
+// session is registered it may end: all that its end needs is there before. w is
+// nil for Admit.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Session, error) {
 	s := newSession(w)
 	s.guard, s.policy, s.index, s.upgrade = g, p, -1, upgrade.Asked(r)

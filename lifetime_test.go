@@ -59,7 +59,7 @@ func (e *end) told() (times int, cause error) {
 // admit admits a request and notes its end.
 func admit(t testing.TB, g *portcullis.Guard, token string, headers ...string) (*portcullis.Session, *end) {
 	t.Helper()
-	s, err := g.Admit(request(t, token, headers...), g.Policy)
+	s, err := g.Admit(request(t, token, headers...), &g.Policy)
 	if err != nil {
 		t.Fatalf("Admit %q: %v", token, err)
 	}
@@ -120,7 +120,7 @@ func TestExpiryIsExact(t *testing.T) {
 					if tt.id.ExpiresAt.IsZero() {
 						return
 					}
-					if _, err := g.Admit(request(t, "x"), g.Policy); !errors.Is(err, portcullis.ErrExpired) {
+					if _, err := g.Admit(request(t, "x"), &g.Policy); !errors.Is(err, portcullis.ErrExpired) {
 						t.Errorf("Admit: %v, want ErrExpired", err)
 					}
 				})

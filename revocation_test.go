@@ -27,7 +27,7 @@ func TestR1RevokedWhileVerifying(t *testing.T) {
 			})}
 			result := make(chan error)
 			go func() {
-				_, err := g.Admit(request(t, "x"), g.Policy)
+				_, err := g.Admit(request(t, "x"), &g.Policy)
 				result <- err
 			}()
 			<-asked
@@ -85,7 +85,7 @@ func TestR1RevocationEndsExactlyThoseThatMatch(t *testing.T) {
 			}
 			e.want(t, tt.name, want, time.Now())
 			s.Close()
-			s, err := g.Admit(request(t, "x"), g.Policy)
+			s, err := g.Admit(request(t, "x"), &g.Policy)
 			if !errors.Is(err, wantNew) || wantNew == nil && err != nil {
 				t.Errorf("%s: newcomer: %v, want %v", tt.name, err, wantNew)
 			}
@@ -118,7 +118,7 @@ func TestRevocationSparesAndForgets(t *testing.T) {
 		now := func() string { return strconv.FormatInt(time.Now().Unix(), 10) }
 		try := func(token string, want error) {
 			t.Helper()
-			s, err := g.Admit(request(t, token), g.Policy)
+			s, err := g.Admit(request(t, token), &g.Policy)
 			if !errors.Is(err, want) || want == nil && err != nil {
 				t.Errorf("at %s, token of %s: %v, want %v", now(), token, err, want)
 			}
@@ -165,7 +165,7 @@ func TestFirstSeen(t *testing.T) {
 		})}
 		try := func(token string, want error) {
 			t.Helper()
-			s, err := g.Admit(request(t, token), g.Policy)
+			s, err := g.Admit(request(t, token), &g.Policy)
 			if !errors.Is(err, want) || want == nil && err != nil {
 				t.Errorf("token %s: %v, want %v", token, err, want)
 			}
@@ -201,7 +201,7 @@ func TestFirstSeenIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &portcullis.Guard{MaxSession: time.Hour, Verifier: user(func(token string) *portcullis.Identity { return &portcullis.Identity{Subject: "u"} })}
 		for i := range portcullis.MaxFirstSeen {
-			s, err := g.Admit(request(t, strconv.Itoa(i)), g.Policy)
+			s, err := g.Admit(request(t, strconv.Itoa(i)), &g.Policy)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,7 +216,7 @@ func TestFirstSeenIsFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
-		if _, err := g.Admit(request(t, "new"), g.Policy); !errors.Is(err, portcullis.ErrRevoked) {
+		if _, err := g.Admit(request(t, "new"), &g.Policy); !errors.Is(err, portcullis.ErrRevoked) {
 			t.Errorf("Admit: %v, want ErrRevoked", err)
 		}
 		time.Sleep(time.Hour) // then the others are forgotten

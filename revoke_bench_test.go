@@ -21,7 +21,7 @@ func BenchmarkRevoke(b *testing.B) {
 			r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/", nil)
 			r.Header.Set("Authorization", "Bearer good")
 			for range n {
-				s, err := g.Admit(r, portcullis.Policy{})
+				s, err := g.Admit(r, &portcullis.Policy{})
 				if err != nil {
 					b.Fatal(err)
 				}

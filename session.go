@@ -20,8 +20,8 @@ type Session struct {
 	number   uint64                       // in this Guard, from 1
 	opened   time.Time
 	identity atomic.Pointer[Identity]
-	response *response   // what Handler gives to the handler; nil: the session was made by Admit
-	echo     string      // subprotocol to answer with if the handler selects none
+	response *response // what Handler gives to the handler; nil: the session was made by Admit
+	echo     string    // subprotocol to answer with if the handler selects none
 
 	// The registry's mutex guards these.
 	deadline time.Time // the wall clock's: no monotonic reading
@@ -36,7 +36,7 @@ type Session struct {
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelCauseFunc
 	detach func() bool // stops following the request's own context; nil: nothing to stop
-	cause  error // why it ended
+	cause  error       // why it ended
 	onEnd  func(error) // nil: nobody wants to know
 	closed bool
 }

@@ -91,7 +91,7 @@ func TestAdmitAndTheRequestsContext(t *testing.T) {
 		g := newGuard()
 		for _, headers := range [][]string{nil, {"Connection", "Upgrade", "Upgrade", "websocket"}} {
 			ctx, cancel := context.WithCancel(t.Context())
-			s, err := g.Admit(request(t, "good", headers...).WithContext(ctx), g.Policy)
+			s, err := g.Admit(request(t, "good", headers...).WithContext(ctx), &g.Policy)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 		go func() { done <- g.Shutdown(ctx) }()
 		synctest.Wait()
 		socketEnd.want(t, "socket", portcullis.ErrShutdown, begin)
-		if _, err := g.Admit(request(t, "good"), g.Policy); !errors.Is(err, portcullis.ErrShutdown) {
+		if _, err := g.Admit(request(t, "good"), &g.Policy); !errors.Is(err, portcullis.ErrShutdown) {
 			t.Errorf("newcomer: %v, want ErrShutdown", err)
 		}
 		time.Sleep(time.Second)

@@ -77,7 +77,7 @@ func TestStore(t *testing.T) {
 		defer cancel()
 		try := func(g *portcullis.Guard, want error) {
 			t.Helper()
-			s, err := g.Admit(request(t, "x"), g.Policy)
+			s, err := g.Admit(request(t, "x"), &g.Policy)
 			if !errors.Is(err, want) || want == nil && err != nil {
 				t.Errorf("Admit: %v, want %v", err, want)
 			}
@@ -169,7 +169,7 @@ func TestStoreFailsWhileVerifying(t *testing.T) {
 		})}
 		go func() { ran <- g.Run(t.Context()) }()
 		synctest.Wait()
-		if _, err := g.Admit(request(t, "x"), g.Policy); !errors.Is(err, portcullis.ErrUnavailable) {
+		if _, err := g.Admit(request(t, "x"), &g.Policy); !errors.Is(err, portcullis.ErrUnavailable) {
 			t.Errorf("Admit: %v, want ErrUnavailable", err)
 		}
 	})
@@ -199,7 +199,7 @@ func TestStoreHandsOutNonsense(t *testing.T) {
 		synctest.Wait()
 		e.want(t, "one without Until", portcullis.ErrRevoked, time.Now())
 		s.Close()
-		if _, err := g.Admit(request(t, "x"), g.Policy); !errors.Is(err, portcullis.ErrRevoked) {
+		if _, err := g.Admit(request(t, "x"), &g.Policy); !errors.Is(err, portcullis.ErrRevoked) {
 			t.Errorf("Admit: %v, want ErrRevoked", err)
 		}
 		cancel()

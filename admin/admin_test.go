@@ -28,7 +28,7 @@ func admit(t *testing.T, g *portcullis.Guard, user string) *portcullis.Session {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/chat?x=1", nil)
 	r.Header.Set("Authorization", "Bearer "+user)
-	s, err := g.Admit(r, portcullis.Policy{})
+	s, err := g.Admit(r, &portcullis.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestListIsNarrowed(t *testing.T) {
 			r.Header.Set("Connection", "Upgrade")
 			r.Header.Set("Upgrade", "websocket")
 		}
-		s, err := g.Admit(r, portcullis.Policy{})
+		s, err := g.Admit(r, &portcullis.Policy{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func (g *Gateway) Explain(ctx context.Context, token string) *Explanation {
 		e.Err = err
 		return e
 	}
-	s, err := g.guard.Admit(r, portcullis.Policy{Sources: []portcullis.TokenSource{
+	s, err := g.guard.Admit(r, &portcullis.Policy{Sources: []portcullis.TokenSource{
 		func(*http.Request) (string, bool) { return token, true },
 	}})
 	if err != nil {

@@ -141,7 +141,7 @@ func (o *own) admit(w http.ResponseWriter, r *http.Request, allow func(*http.Req
 		})
 	}
 	var err error
-	a.Session, err = o.g.guard.Admit(r, p)
+	a.Session, err = o.g.guard.Admit(r, &p)
 	if err == nil && byCookie && r.Method != http.MethodGet && r.Header.Get("Origin") == "" {
 		// Browsers send the Origin with each POST: somebody hides it (CSRF).
 		a.Close()

@@ -25,7 +25,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	if g.tickets != nil {
 		r = r.WithContext(context.WithValue(r.Context(), redeemedKey{}, &withTicket))
 	}
-	s, err := rt.guard.Admit(r, rt.policy)
+	s, err := rt.guard.Admit(r, &rt.policy)
 	if err != nil {
 		rt.policy.Deny(w, s.Request(), err)
 		return

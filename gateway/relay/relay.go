@@ -34,7 +34,8 @@ type Engine struct {
 	// Portable has it use goroutines where it could do better.
 	Portable bool
 
-	loops loops
+	loops  loops
+	settle settle
 }
 
 // Start moves frames between the two sides, which it owns from now on, until
@@ -48,6 +49,7 @@ type Engine struct {
 // finished, and its connection is aborted. Grace counts from the moment when the
 // goodbye begins.
 func (e *Engine) Start(s *portcullis.Session, client, backend Side, grace time.Duration, done func(Result)) {
+	e.settle.opened()
 	if !e.Portable && e.loops.start(s, client, backend, grace, done) {
 		return
 	}
@@ -55,4 +57,7 @@ func (e *Engine) Start(s *portcullis.Session, client, backend Side, grace time.D
 }
 
 // Close frees what the Engine holds. Sockets in an event loop are cut.
-func (e *Engine) Close() { e.loops.close() }
+func (e *Engine) Close() {
+	e.settle.close()
+	e.loops.close()
+}

@@ -265,7 +265,7 @@ func newLineWith(t *testing.T, w way, grace time.Duration, wrap func(net.Conn) n
 	})}
 	r := asked()
 	r.Header.Set("Authorization", "Bearer x")
-	s, err := l.guard.Admit(r, portcullis.Policy{})
+	s, err := l.guard.Admit(r, &portcullis.Policy{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,7 +203,7 @@ func (s *site) logged() string {
 func (s *site) admit(token string) (*portcullis.Session, error) {
 	req := httptest.NewRequest(http.MethodGet, "/", nil)
 	req.Header.Set("Authorization", "Bearer "+token)
-	session, err := s.guard.Admit(req, portcullis.Policy{})
+	session, err := s.guard.Admit(req, &portcullis.Policy{})
 	if err == nil && s.Receiver != nil {
 		err = s.Check(req.Context(), session.Identity())
 	}
