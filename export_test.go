@@ -9,7 +9,7 @@ func (g *Guard) ExpireAt(t time.Time) { g.sessions.expire(t) }
 func (g *Guard) Empty() bool {
 	g.sessions.mu.Lock()
 	defer g.sessions.mu.Unlock()
-	return len(g.sessions.live) == 0 && g.sessions.open == 0
+	return len(g.sessions.live) == 0 && g.sessions.open == 0 && len(g.sessions.logins) == 0 && len(g.sessions.tokens) == 0
 }
 
 // End ends the session.

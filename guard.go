@@ -12,7 +12,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-	"unique"
 
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 )
@@ -206,7 +205,6 @@ func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 	if err := s.policy.allow(s.Request(), v.id); err != nil {
 		return err
 	}
-	s.token = v.token
 	outlived, err := g.sessions.add(s, v, now)
 	if err == nil {
 		g.extend(outlived, v, now)
@@ -237,7 +235,7 @@ func (g *Guard) verify(ctx context.Context, token string) (v verdict, now time.T
 		return v, now, ErrExpired
 	}
 	if g.Recheck != nil {
-		v.token = unique.Make(token)
+		v.token = token
 	}
 	v.asked = asked
 	if at := v.id.VerifiedAt; !at.IsZero() && at.Before(asked) { // what is remembered may be older than a revocation

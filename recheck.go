@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unique"
 )
 
 const (
@@ -24,6 +23,9 @@ const (
 // atOnce is the time of what is to be asked about at the next opportunity, and
 // of the token system itself.
 var atOnce = time.Unix(1, 0)
+
+// never is the time of what is not to be asked about, unless somebody says so.
+var never = time.Unix(1<<40, 0)
 
 // RecheckNow has Run ask the token system again about the tokens of all live
 // sessions whose current Identity match reports true for, within a second or
@@ -51,7 +53,7 @@ type pause struct {
 
 // A group is the sessions that live on one token.
 type group struct {
-	token    unique.Handle[string]
+	token    string
 	sessions []*Session
 	next     time.Time // when to ask; zero: it isn't settled yet
 	tried    time.Time // when asking failed last; zero: it didn't
@@ -108,12 +110,12 @@ func (d *group) by() string { return d.sessions[0].Identity().VerifiedBy }
 // due returns what to ask about, in the order of its time. It settles when to
 // ask about what is new.
 func (r *rechecker) due(now time.Time) []*group {
-	all := slices.DeleteFunc(r.guard.sessions.groups(), func(d *group) bool {
-		every := r.guard.Recheck(d.sessions[0].Identity())
-		if every > 0 && d.next.IsZero() {
-			r.guard.sessions.schedule(d, every, now)
+	all := slices.DeleteFunc(r.guard.sessions.groups(now), func(d *group) bool {
+		if d.next.IsZero() {
+			r.guard.sessions.schedule(d, r.guard.Recheck(d.sessions[0].Identity()), now)
+			return true
 		}
-		return d.next.IsZero() || now.Before(d.next) || r.pausing(d.by(), now)
+		return now.Before(d.next) || r.pausing(d.by(), now)
 	})
 	slices.SortFunc(all, func(a, b *group) int { return a.turn().Compare(b.turn()) })
 	return all
@@ -126,7 +128,7 @@ func (r *rechecker) ask(ctx context.Context, d *group) {
 	if d.next.Equal(atOnce) {
 		asking = Afresh(ctx)
 	}
-	v, now, err := g.verify(asking, d.token.Value())
+	v, now, err := g.verify(asking, d.token)
 	switch {
 	case ctx.Err() != nil:
 		return
@@ -151,7 +153,7 @@ func (r *rechecker) ask(ctx context.Context, d *group) {
 
 // withdraw ends a session whose token isn't good any more, unless it has got
 // another one meanwhile.
-func (g *Guard) withdraw(s *Session, token unique.Handle[string], err error) {
+func (g *Guard) withdraw(s *Session, token string, err error) {
 	cause := err
 	if errors.Is(err, ErrInvalid) {
 		cause = fmt.Errorf("%w: the token system has withdrawn the token: %w", ErrRevoked, err)
@@ -163,7 +165,7 @@ func (g *Guard) withdraw(s *Session, token unique.Handle[string], err error) {
 
 // confirm puts a session under a new verdict about the token that it lives on:
 // what the token system says of the user may have changed.
-func (g *Guard) confirm(s *Session, token unique.Handle[string], v verdict, now time.Time) {
+func (g *Guard) confirm(s *Session, token string, v verdict, now time.Time) {
 	// The same token needs no proof of who it is for, as sameOwner wants one.
 	if old := s.Identity(); old.Issuer != v.id.Issuer || old.Subject != v.id.Subject || old.Subject == "" && old.ClientID != v.id.ClientID {
 		g.withdraw(s, token, fmt.Errorf("%w: the token is somebody else's now", ErrRevoked))
@@ -216,27 +218,48 @@ func jittered(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1) //nolint:gosec // nobody gains by guessing it
 }
 
-// groups returns the sessions that can be asked about again.
-func (g *registry) groups() (list []*group) {
+// groups returns the sessions that it is time to ask about again, and those of
+// which it isn't settled when. A session that has joined others on their token
+// goes with them. Of all others, nothing is built: they are many.
+func (g *registry) groups(now time.Time) (list []*group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	byToken := make(map[unique.Handle[string]]*group)
+	var byToken map[string]*group
 	for _, s := range g.live {
-		if s.token == noToken {
+		if s.token == "" || s.more != nil && !s.more.next.IsZero() && now.Before(s.more.next) || byToken[s.token] != nil {
 			continue
 		}
+		if byToken == nil {
+			byToken = make(map[string]*group)
+		}
+		d := &group{token: s.token, hurried: g.hurried}
+		byToken[s.token] = d
+		list = append(list, d)
+	}
+	if list == nil {
+		return nil
+	}
+	for _, s := range g.live {
 		d := byToken[s.token]
 		if d == nil {
-			d = &group{token: s.token, hurried: g.hurried}
-			byToken[s.token] = d
-			list = append(list, d)
+			continue
 		}
 		d.sessions = append(d.sessions, s)
-		if s.more != nil && !s.more.next.IsZero() && (d.next.IsZero() || s.more.next.Before(d.next)) {
-			d.next = s.more.next
+		if s.more == nil {
+			s.more = &more{verified: s.opened}
 		}
-		if s.more != nil && s.more.tried.After(d.tried) {
+		if next := s.more.next; !next.IsZero() && (d.next.IsZero() || next.Before(d.next)) {
+			d.next = next
+		}
+		if s.more.tried.After(d.tried) {
 			d.tried = s.more.tried
+		}
+	}
+	for _, d := range list {
+		for _, s := range d.sessions {
+			if s.more.next.IsZero() {
+				s.more.next = d.next
+			}
 		}
 	}
 	return list
@@ -248,7 +271,7 @@ func (g *registry) hasten(match func(*Identity) bool) (n int) {
 	defer g.mu.Unlock()
 	g.hurried++
 	for _, s := range g.live {
-		if s.token == noToken || !match(s.Identity()) {
+		if s.token == "" || !match(s.Identity()) {
 			continue
 		}
 		if s.more == nil {
@@ -266,15 +289,12 @@ func (g *registry) hasten(match func(*Identity) bool) (n int) {
 func (g *registry) schedule(d *group, every time.Duration, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var next time.Time // zero: never
+	next := never
 	if every > 0 {
 		every = jittered(every)
 		next = now.Add(every / 4)
 	}
 	for _, s := range d.sessions {
-		if s.more == nil {
-			s.more = &more{verified: s.opened}
-		}
 		if at := s.more.verified.Add(every); every > 0 && at.After(next) {
 			next = at
 		}
@@ -288,7 +308,7 @@ func (g *registry) schedule(d *group, every time.Duration, now time.Time) {
 
 // removeIf takes a session out that lives on the token, and reports whether it
 // did.
-func (g *registry) removeIf(s *Session, token unique.Handle[string]) bool {
+func (g *registry) removeIf(s *Session, token string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if s.token != token || s.index < 0 {
@@ -303,8 +323,6 @@ func (g *registry) failed(d *group, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range d.sessions {
-		if s.more != nil {
-			s.more.tried = now
-		}
+		s.more.tried = now
 	}
 }

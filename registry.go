@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unique"
 )
 
 // sweepEvery is how often the wall clock is looked at while there are sessions:
@@ -30,6 +29,7 @@ type registry struct {
 	revoked  revocations
 	seen     firstSeen
 	logins   logins
+	tokens   tokens
 	longest  time.Duration // the longest time that a token had left
 	latest   time.Time     // the latest deadline of any
 	number   uint64        // of the last session
@@ -42,10 +42,10 @@ type registry struct {
 // A verdict is what the token system said about a token, and when.
 type verdict struct {
 	id       *Identity
-	deadline time.Time             // until when it holds, by the wall clock
-	issued   time.Time             // when its token was issued, or counts as issued
-	asked    time.Time             // when the token system was
-	token    unique.Handle[string] // if it is to be asked about again
+	deadline time.Time // until when it holds, by the wall clock
+	issued   time.Time // when its token was issued, or counts as issued
+	asked    time.Time // when the token system was
+	token    string    // if it is to be asked about again
 }
 
 // sighted returns when a token that doesn't say so counts as issued. A token is
@@ -76,8 +76,10 @@ func (g *registry) add(s *Session, v verdict, now time.Time) (outlived []*Sessio
 	g.open++
 	heap.Push(&g.live, s)
 	g.arm(now)
+	s.token = v.token
 	if s.upgrade {
 		s.more = &more{verified: v.asked}
+		s.token = g.tokens.keep(v.token)
 		g.logins.add(s, v.id)
 	}
 	return g.logins.outlived(v.id, v.deadline), nil
@@ -92,8 +94,15 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 		return err
 	}
 	g.put(s, v, now)
-	if v.token == noToken || v.token != s.token { // not by the call that asks for it, and then by what it asks for
+	if v.token == "" || v.token != s.token { // not by the call that asks for it, and then by what it asks for
 		s.more.renewed++
+		if !s.more.next.Equal(atOnce) {
+			s.more.next = time.Time{} // to be settled for this one
+		}
+	}
+	if s.upgrade {
+		g.tokens.drop(s.token)
+		v.token = g.tokens.keep(v.token)
 	}
 	s.token = v.token
 	return nil
@@ -101,7 +110,7 @@ func (g *registry) renew(s *Session, v verdict, now time.Time) error {
 
 // renewIf puts a session that lives on the token under a new verdict about it.
 // Only "exp" makes it longer.
-func (g *registry) renewIf(s *Session, token unique.Handle[string], v verdict, now time.Time) error {
+func (g *registry) renewIf(s *Session, token string, v verdict, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.mayRenew(s, v, now); err != nil || s.token != token {
@@ -153,7 +162,15 @@ func (g *registry) remove(s *Session) {
 // drop is remove for one that is there, with the mutex held.
 func (g *registry) drop(s *Session) {
 	heap.Remove(&g.live, int(s.index))
+	g.left(s)
+}
+
+// left takes s, which has just left the heap, out of the indexes too.
+func (g *registry) left(s *Session) {
 	g.logins.remove(s)
+	if s.upgrade {
+		g.tokens.drop(s.token)
+	}
 }
 
 // done counts a session that is over.
@@ -191,7 +208,7 @@ func (g *registry) expire(now time.Time) {
 	g.mu.Lock()
 	for len(g.live) > 0 && !wall.Before(g.live[0].deadline) {
 		s := heap.Pop(&g.live).(*Session)
-		g.logins.remove(s)
+		g.left(s)
 		due = append(due, s)
 	}
 	g.armed = time.Time{}

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unique"
 )
 
 // A Session is one authorized request or socket, from its admission to its
@@ -29,9 +28,9 @@ type Session struct {
 	index    int32     // in the registry's heap; -1: not there
 	upgrade  bool      // it may become a socket; never changes
 
-	token unique.Handle[string] // what it lives on now, if that is asked about again; tokens are large, and shared by many
-	more  *more                 // nil: nothing of it is set
-	left  *remnant              // of the request; set before that is forgotten
+	token string   // what it lives on now, if that is asked about again
+	more  *more    // nil: nothing of it is set
+	left  *remnant // of the request; set before that is forgotten
 
 	mu     sync.Mutex // guards what follows
 	cancel context.CancelCauseFunc
@@ -66,9 +65,6 @@ func newSession(w http.ResponseWriter) *Session {
 }
 
 type sessionKey struct{}
-
-// noToken is the token of sessions that aren't asked about again.
-var noToken unique.Handle[string]
 
 // FromContext returns the Identity that a request's context carries: always the
 // current one, which a renewal may have replaced since the last call. It

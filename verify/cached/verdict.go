@@ -1,6 +1,7 @@
 package cached
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -55,6 +56,7 @@ func (c *Config) judge(id *portcullis.Identity, err error, asked time.Time) *ver
 // yes says until when a yes may be used (I3).
 func (c *Config) yes(id *portcullis.Identity, asked time.Time) *verdict {
 	own := *id
+	own.Claims = bytes.Clone(id.Claims) // what they were read into has room for more
 	// The token system was asked before the call, not when its answer came: a
 	// revocation in between must find the token issued before it.
 	if own.VerifiedAt.IsZero() || own.VerifiedAt.After(asked) {
