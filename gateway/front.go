@@ -41,8 +41,7 @@ func ambiguous(r *http.Request) string {
 		}
 	}
 	for name := range r.Header {
-		switch plainName(name) { // D4
-		case "x-http-method-override", "x-http-method", "x-method-override":
+		if plainEqual(name, "x-http-method-override") || plainEqual(name, "x-http-method") || plainEqual(name, "x-method-override") { // D4
 			return "a header names another method"
 		}
 	}

@@ -137,3 +137,17 @@ func TestD3ClaimsOfTheWrongKind(t *testing.T) {
 		}
 	}
 }
+
+// What a backend's Connection lists is for us, in a refused handshake as in a
+// call (RFC 9110, section 7.6.1). Of one that also lists "close", net/http tells
+// nothing.
+func TestAnswersLoseWhatConnectionLists(t *testing.T) {
+	backend := newWire(t, "HTTP/1.1 403 Forbidden\r\nConnection: X-Other, x-hop\r\nX-Hop: 1\r\nX-End: 1\r\nContent-Length: 0\r\n\r\n")
+	h := openFor(t, backend.url(), onePublic)
+	for _, request := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\n", handshake("/")} {
+		got := h.send(request).answer()
+		if got.StatusCode != 403 || got.Header.Get("X-Hop") != "" || got.Header.Get("X-End") != "1" {
+			t.Errorf("%.40q: %d %v; want X-End and no X-Hop", request, got.StatusCode, got.Header)
+		}
+	}
+}

@@ -80,6 +80,36 @@ func TestStreamsBothWays(t *testing.T) {
 	}
 }
 
+// An answer whose length is known isn't kept back until it is whole: neither its
+// head nor what has come of it.
+func TestStreamsWhatHasALength(t *testing.T) {
+	more := make(chan struct{})
+	h := open(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "6")
+		for _, part := range []string{"", "one", "two"} {
+			_, _ = io.WriteString(w, part)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-more:
+			case <-r.Context().Done():
+			}
+		}
+	}), everything)
+	c := h.send("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + h.token("alice", issuer.TokenOptions{}).Access + "\r\n\r\n")
+	resp := c.answer()
+	if resp.StatusCode != 200 || resp.ContentLength != 6 {
+		t.Errorf("status %d, length %d; want 200, 6", resp.StatusCode, resp.ContentLength)
+	}
+	part := make([]byte, 3)
+	for _, want := range []string{"one", "two"} {
+		more <- struct{}{}
+		if _, err := io.ReadFull(resp.Body, part); err != nil || string(part) != want {
+			t.Fatalf("%q, err %v; want %q", part, err, want)
+		}
+	}
+	more <- struct{}{}
+}
+
 // Trailers and informational answers pass, and so does a large body, as it is.
 func TestTrailersAndHints(t *testing.T) {
 	const size = 64 << 20
