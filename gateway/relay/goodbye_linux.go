@@ -1,5 +1,7 @@
 package relay
 
+import "time"
+
 // A farewell is how far the goodbye of a pair is.
 type farewell struct {
 	begun     bool
@@ -13,7 +15,7 @@ func (p *pair) sayGoodbye() {
 		return
 	}
 	p.farewell.begun = true
-	p.loop.timers.set(p, p.grace)
+	p.loop.timers.set(p, time.Now(), p.grace)
 
 	p.drop(&p.backend)
 	p.sayClose(&p.backend, p.bye.backend)

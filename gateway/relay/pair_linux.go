@@ -271,7 +271,7 @@ func (p *pair) shut(to *peer) {
 // patience lets the pair be closed when Grace is over.
 func (p *pair) patience() {
 	if p.timer.due == 0 && !p.closed {
-		p.loop.timers.set(p, p.grace)
+		p.loop.timers.set(p, time.Now(), p.grace)
 	}
 }
 

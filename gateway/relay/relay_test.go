@@ -259,6 +259,19 @@ func newLineOver(t *testing.T, wrap func(net.Conn) net.Conn) *line {
 
 func newLineWith(t *testing.T, w way, grace time.Duration, wrap func(net.Conn) net.Conn, early ...string) *line {
 	t.Helper()
+	engine := &relay.Engine{Portable: w.portable}
+	t.Cleanup(engine.Close)
+	return newLineFor(t, engine, w.secure, grace, wrap, early...)
+}
+
+// newLineIn is a line in clear of an Engine that somebody else closes.
+func newLineIn(t *testing.T, e *relay.Engine, grace time.Duration) *line {
+	t.Helper()
+	return newLineFor(t, e, false, grace, func(nc net.Conn) net.Conn { return nc })
+}
+
+func newLineFor(t *testing.T, engine *relay.Engine, secure bool, grace time.Duration, wrap func(net.Conn) net.Conn, early ...string) *line {
+	t.Helper()
 	l := &line{T: t, result: make(chan relay.Result, 1)}
 	l.guard = &portcullis.Guard{Verifier: portcullis.VerifierFunc(func(context.Context, string) (*portcullis.Identity, error) {
 		return &portcullis.Identity{Subject: "u", IssuedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}, nil
@@ -270,14 +283,12 @@ func newLineWith(t *testing.T, w way, grace time.Duration, wrap func(net.Conn) n
 		t.Fatal(err)
 	}
 	var client, backend relay.Side
-	client.Conn, l.client = tcp(t, w.secure)
-	backend.Conn, l.backend = tcp(t, w.secure)
+	client.Conn, l.client = tcp(t, secure)
+	backend.Conn, l.backend = tcp(t, secure)
 	backend.Conn = wrap(backend.Conn)
 	if len(early) == 2 {
 		client.Early, backend.Early = []byte(early[0]), []byte(early[1])
 	}
-	engine := &relay.Engine{Portable: w.portable}
-	t.Cleanup(engine.Close)
 	engine.Start(s, client, backend, grace, func(result relay.Result) {
 		s.Close()
 		l.result <- result

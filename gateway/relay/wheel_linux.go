@@ -24,14 +24,15 @@ type timer struct {
 
 func newWheel(now time.Time) wheel { return wheel{origin: now} }
 
-// set sets the pair's timer, in place of what it was.
-func (w *wheel) set(p *pair, d time.Duration) {
+// set sets the pair's timer, in place of what it was, to be due in d.
+func (w *wheel) set(p *pair, now time.Time, d time.Duration) {
 	w.stop(p)
+	since := now.Sub(w.origin)
 	if w.count == 0 { // nobody has advanced it for a while
-		w.now = int64(time.Since(w.origin) / tick)
+		w.now = int64(since / tick)
 	}
 	w.count++
-	p.timer.due = int64((time.Since(w.origin)+d)/tick) + 1
+	p.timer.due = int64((since+d)/tick) + 1
 	head := &w.lists[p.timer.due%slots]
 	if p.timer.next = *head; *head != nil {
 		(*head).timer.prev = p
