@@ -13,11 +13,6 @@ import (
 	"github.com/portcullis-auth/portcullis/internal/wsframe"
 )
 
-// bufferSize is how much is moved at once, in bytes.
-const bufferSize = 16 << 10
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
 // run is Engine.Start with two goroutines a socket, of which it is one: it
 // returns when the socket is over.
 func run(s *portcullis.Session, client, backend Side, grace time.Duration) Result {
@@ -108,18 +103,19 @@ func (p *duplex) finish(dst *wsconn.Conn) {
 
 // move copies from src to dst until one of them fails or ends, and says which.
 func move(dst, src *wsconn.Conn) (moved int64, rerr, werr error) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	var b *wsconn.Buffer
 	for {
-		n, err := src.Read(buf[:])
-		if n > 0 {
-			m, werr := dst.Write(buf[:n])
+		lent, n, err := src.ReadLent(b)
+		if b = lent; n > 0 {
+			m, werr := dst.Write(b[:n])
 			moved += int64(m)
 			if werr != nil {
+				b.Return()
 				return moved, nil, werr
 			}
 		}
 		if err != nil {
+			b.Return()
 			return moved, err, nil
 		}
 	}

@@ -48,29 +48,46 @@ type Conn struct {
 
 	reading lock
 	early   []byte // guarded by reading
+	lender  lender // guarded by reading; nil: not needed yet
 
 	writing lock
 	mode    mode             // guarded by writing
-	head    headBuffer       // guarded by writing
+	head    *headBuffer      // guarded by writing; nil: mode isn't head
 	out     wsframe.Follower // guarded by writing
 
-	progress chan struct{} // told when the owner wrote or closed after the end
-	told     chan struct{} // closed when the owner is to hear of the end
+	progress chan struct{} // told when the owner wrote or closed after the end; made by that
 	ended    atomic.Bool   // cause is set
 	deaf     atomic.Bool   // reads are cut
 	wasCut   atomic.Bool   // closed without a Close frame
 
 	mu      sync.Mutex // guards what follows
 	cause   error
-	until   time.Time // when the time to say goodbye is over
-	abandon bool      // a frame that had begun is not finished
-	closed  bool      // by the owner
+	until   time.Time     // when the time to say goodbye is over
+	abandon bool          // a frame that had begun is not finished
+	closed  bool          // by the owner
+	told    chan struct{} // what hearing returns; nil: nobody has asked
 }
 
 // A lock is a mutex that one can stop waiting for: sending to it locks it.
 type lock chan struct{}
 
 func (l lock) unlock() { <-l }
+
+// acquire locks l, unless it is locked until the owner is to hear of the end:
+// then it returns the cause.
+func (c *Conn) acquire(l lock) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-c.hearing():
+		return c.why()
+	}
+}
 
 // New returns a Conn over nc, which belongs to the Conn from now on.
 func New(nc net.Conn, o Options) *Conn {
@@ -80,8 +97,6 @@ func New(nc net.Conn, o Options) *Conn {
 		early:    o.Early,
 		reading:  make(lock, 1),
 		writing:  make(lock, 1),
-		progress: make(chan struct{}, 1),
-		told:     make(chan struct{}),
 	}
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -92,7 +107,7 @@ func New(nc net.Conn, o Options) *Conn {
 	case o.Raw:
 		c.mode = raw
 	case o.Head:
-		c.mode, c.head.echo = head, o.Echo
+		c.mode, c.head = head, &headBuffer{echo: o.Echo}
 	}
 	return c
 }
@@ -101,38 +116,46 @@ func New(nc net.Conn, o Options) *Conn {
 // before a frame that the owner had begun is finished: an owner that hears of
 // the end is likely to drop whatever it is doing.
 func (c *Conn) Read(p []byte) (int, error) {
-	select {
-	case c.reading <- struct{}{}:
-	case <-c.told: // what still comes is being dropped
-		return 0, c.why()
+	if err := c.startRead(); err != nil {
+		return 0, err
 	}
 	defer c.reading.unlock()
-	if c.deaf.Load() {
-		<-c.told
-		return 0, c.why()
-	}
 	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		if c.early = c.early[n:]; len(c.early) == 0 {
-			c.early = nil
-		}
-		return n, nil
+		return c.readEarly(p), nil
 	}
 	n, err := c.nc.Read(p)
 	if c.deaf.Load() { // what came meanwhile came too late
-		<-c.told
-		return 0, c.why()
+		return 0, c.hear()
 	}
 	return n, err
+}
+
+// startRead locks reading, unless it returns the cause of the end.
+func (c *Conn) startRead() error {
+	if err := c.acquire(c.reading); err != nil { // what still comes is being dropped
+		return err
+	}
+	if c.deaf.Load() {
+		defer c.reading.unlock()
+		return c.hear()
+	}
+	return nil
+}
+
+// readEarly returns early bytes; reading is locked.
+func (c *Conn) readEarly(p []byte) int {
+	n := copy(p, c.early)
+	if c.early = c.early[n:]; len(c.early) == 0 {
+		c.early = nil
+	}
+	return n
 }
 
 // Write writes to the peer. After [Conn.End] it takes what is left of the
 // frame that had begun, and returns the cause for everything behind it.
 func (c *Conn) Write(p []byte) (n int, err error) {
-	select {
-	case c.writing <- struct{}{}:
-	case <-c.told: // the Close frame is being written
-		return 0, c.why()
+	if err := c.acquire(c.writing); err != nil { // the Close frame is being written
+		return 0, err
 	}
 	defer func() {
 		c.writing.unlock()
@@ -255,6 +278,23 @@ func (c *Conn) setDeadline(set func(time.Time) error, t time.Time) error {
 		return nil
 	}
 	return set(t)
+}
+
+// hearing returns what is closed when the owner is to hear of the end. Few ever
+// wait for it.
+func (c *Conn) hearing() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.told == nil {
+		c.told = make(chan struct{})
+	}
+	return c.told
+}
+
+// hear returns the cause of the end, when the owner is to hear of it.
+func (c *Conn) hear() error {
+	<-c.hearing()
+	return c.why()
 }
 
 // why returns the cause of the end.

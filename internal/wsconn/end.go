@@ -44,6 +44,7 @@ func (c *Conn) End(e Ending) {
 	c.cause = e.Cause
 	c.until = time.Now().Add(e.Grace)
 	c.abandon = e.Abandon
+	c.progress = make(chan struct{}, 1)
 	c.ended.Store(true)
 	if !e.KeepReading {
 		c.deaf.Store(true)
@@ -112,7 +113,7 @@ func (c *Conn) goodbye(e Ending, settled bool) {
 func (c *Conn) tell() {
 	c.deaf.Store(true)
 	_ = c.nc.SetReadDeadline(past)
-	close(c.told)
+	close(c.hearing())
 }
 
 // awaitBoundary waits until the stream stands between two frames; it then
@@ -207,7 +208,10 @@ func Abort(nc net.Conn) {
 // beneath returns the connection that nc speaks TLS on, or nc.
 func beneath(nc net.Conn) net.Conn {
 	if t, ok := nc.(*tls.Conn); ok {
-		return t.NetConn()
+		nc = t.NetConn()
+	}
+	if l, ok := nc.(interface{ beneath() net.Conn }); ok { // what ForTLS returns
+		nc = l.beneath()
 	}
 	return nc
 }

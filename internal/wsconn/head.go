@@ -24,7 +24,7 @@ func (c *Conn) writeHead(p []byte) (int, error) {
 	if c.ended.Load() {
 		return 0, c.why()
 	}
-	h := &c.head
+	h := c.head
 	before := len(h.buf)
 	h.buf = append(h.buf, p...)
 	end := bytes.Index(h.buf, endOfHead)
@@ -50,7 +50,7 @@ func (c *Conn) writeHead(p []byte) (int, error) {
 	}
 	c.mode = raw // a head that isn't whole takes no frame behind it
 	_, err := c.nc.Write(h.buf)
-	h.buf = nil
+	c.head = nil
 	if err == nil {
 		c.mode = next
 	} else if c.ended.Load() {

@@ -245,7 +245,7 @@ func TestR2ManyEndAtOnce(t *testing.T) {
 	begin := make(chan bool)
 	var all sync.WaitGroup
 	for i := range 40 {
-		ours, peer := ways[i%2].pair(t)
+		ours, peer := ways[i%len(ways)].pair(t)
 		w := newWatch()
 		c := wsconn.New(ours, w.options())
 		all.Go(func() {

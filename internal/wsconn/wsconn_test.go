@@ -65,10 +65,21 @@ func tcp(t testing.TB) (ours, peers net.Conn) {
 // secured does the same with TLS.
 func secured(t testing.TB) (ours, peers net.Conn) {
 	t.Helper()
+	return securedOver(t, func(nc net.Conn) net.Conn { return nc })
+}
+
+// waitable does it with TLS over ForTLS.
+func waitable(t testing.TB) (ours, peers net.Conn) {
+	t.Helper()
+	return securedOver(t, wsconn.ForTLS)
+}
+
+func securedOver(t testing.TB, below func(net.Conn) net.Conn) (ours, peers net.Conn) {
+	t.Helper()
 	s := httptest.NewTLSServer(nil) // for its certificate
 	defer s.Close()
 	ours, peers = tcp(t)
-	server := tls.Server(ours, s.TLS.Clone())
+	server := tls.Server(below(ours), s.TLS.Clone())
 	client := tls.Client(peers, &tls.Config{InsecureSkipVerify: true})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
@@ -84,7 +95,7 @@ func secured(t testing.TB) (ours, peers net.Conn) {
 var ways = []struct {
 	name string
 	pair func(testing.TB) (ours, peers net.Conn)
-}{{"TCP", tcp}, {"TLS", secured}}
+}{{"TCP", tcp}, {"TLS", secured}, {"TLS over ForTLS", waitable}}
 
 // A watch counts what a Conn calls.
 type watch struct{ closed, silenced chan struct{} }
