@@ -43,7 +43,9 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		}
 	}
 
-	out := s.Request().Clone(s.Request().Context())
+	out := s.Request().WithContext(s.Request().Context()) // a shallow copy
+	out.URL = new(*out.URL)
+	out.Header = maps.Clone(out.Header) // the values are never changed
 	removeHopByHop(out.Header)
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", "websocket")
@@ -147,9 +149,9 @@ func answerClient(w http.ResponseWriter, s *portcullis.Session, answer *http.Res
 	if h.Get("Sec-WebSocket-Protocol") == "" && s.Subprotocol() != "" {
 		h.Set("Sec-WebSocket-Protocol", s.Subprotocol())
 	}
-	var head bytes.Buffer
+	head := bytes.NewBuffer(make([]byte, 0, 512))
 	head.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-	_ = h.Write(&head) // a Buffer takes everything
+	_ = h.Write(head) // a Buffer takes everything
 	head.WriteString("\r\n")
 
 	nc, buffered, err := http.NewResponseController(w).Hijack()

@@ -1,13 +1,11 @@
 package relay
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,9 +15,6 @@ import (
 
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 )
-
-// maxHead bounds the head of the backend's answer, in bytes.
-const maxHead = 64 << 10
 
 var (
 	// ErrBadAnswer says that the backend's answer to the handshake is none
@@ -58,24 +53,25 @@ func (d *Dialer) Handshake(ctx context.Context, to *url.URL, r *http.Request) (*
 		return nil, nil, silence(ctx, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	resp, br, err := exchange(nc, r)
+	x := newExchange(nc)
+	resp, err := x.do(r)
 	if !stop() && err == nil {
 		err = ctx.Err()
+	}
+	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
+		_ = nc.SetDeadline(time.Now().Add(timeout))
+		resp.Body = refusal{resp.Body, nc}
+		return resp, nil, nil
+	}
+	defer x.release()
+	if err == nil {
+		err = verify(r.Header, resp.Header)
 	}
 	if err != nil {
 		_ = nc.Close()
 		return nil, nil, silence(ctx, err)
 	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		_ = nc.SetDeadline(time.Now().Add(timeout))
-		resp.Body = refusal{resp.Body, nc}
-		return resp, nil, nil
-	}
-	if err := verify(r.Header, resp.Header); err != nil {
-		_ = nc.Close()
-		return nil, nil, err
-	}
-	early, _ := br.Peek(br.Buffered()) // can't fail: they are there
+	early, _ := x.in.Peek(x.in.Buffered()) // can't fail: they are there
 	return resp, &Side{Conn: nc, Early: slices.Clone(early)}, nil
 }
 
@@ -103,44 +99,6 @@ func (d *Dialer) dial(ctx context.Context, to *url.URL) (net.Conn, error) {
 	config.NextProtos = []string{"http/1.1"}
 	dialer := tls.Dialer{Config: config}
 	return dialer.DialContext(ctx, "tcp", addr)
-}
-
-// exchange writes the request and reads the head of the answer.
-func exchange(nc net.Conn, r *http.Request) (*http.Response, *bufio.Reader, error) {
-	out := r.Clone(context.Background())
-	out.URL.Scheme, out.URL.Host = "http", r.Host // not sent
-	out.Body, out.ContentLength = nil, 0
-	out.Close = false // that was about the client's connection
-	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header["User-Agent"] = nil // none of our own
-	}
-	if err := out.Write(nc); err != nil {
-		return nil, nil, err
-	}
-	limited := &io.LimitedReader{R: nc, N: maxHead}
-	br := bufio.NewReader(limited)
-	for {
-		resp, err := http.ReadResponse(br, out)
-		switch {
-		case err != nil && limited.N <= 0:
-			return nil, nil, fmt.Errorf("%w: its head is larger than %d bytes", ErrBadAnswer, maxHead)
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, nil, fmt.Errorf("%w: it closed the connection", ErrBadAnswer)
-		case err != nil && isNet(err):
-			return nil, nil, err
-		case err != nil:
-			return nil, nil, fmt.Errorf("%w: it isn't HTTP", ErrBadAnswer)
-		}
-		if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode >= 200 {
-			limited.N = math.MaxInt64
-			return resp, br, nil
-		}
-	}
-}
-
-func isNet(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne)
 }
 
 // refusal is the body of an answer that isn't a 101.
