@@ -13,15 +13,20 @@ func (g *Guard) log(ctx context.Context, message string, attrs ...slog.Attr) {
 	}
 }
 
+// logs reports whether anybody wants to know: a record costs more than the check.
+func (g *Guard) logs() bool {
+	return g.Log != nil && g.Log.Enabled(context.Background(), slog.LevelInfo)
+}
+
 func (g *Guard) logRefused(r *http.Request, err error) {
-	if g.Log == nil {
+	if !g.logs() {
 		return
 	}
 	g.log(r.Context(), "refused", append(where(r), slog.String("why", err.Error()))...)
 }
 
 func (g *Guard) logOpened(s *Session) {
-	if g.Log == nil {
+	if !g.logs() {
 		return
 	}
 	r := s.Request()
@@ -29,7 +34,7 @@ func (g *Guard) logOpened(s *Session) {
 }
 
 func (g *Guard) logRenewed(s *Session) {
-	if g.Log == nil {
+	if !g.logs() {
 		return
 	}
 	r := s.Request()
@@ -37,7 +42,7 @@ func (g *Guard) logRenewed(s *Session) {
 }
 
 func (g *Guard) logClosed(s *Session, cause error) {
-	if g.Log == nil {
+	if !g.logs() {
 		return
 	}
 	why := "closed"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"runtime/debug"
 
@@ -20,6 +19,10 @@ func run(ctx context.Context, args []string, s system) error {
 	configFlag := &cli.StringFlag{Name: "config", Aliases: []string{"c"}, Value: "portcullis.yaml", Usage: "the configuration `FILE`"}
 	logFlag := &cli.StringFlag{Name: "log", Value: "json", Usage: "the log's `FORMAT` on standard error: json or text", Validator: func(v string) error {
 		_, err := newLog(s, v)
+		return err
+	}}
+	levelFlag := &cli.StringFlag{Name: "log-level", Value: "info", Usage: "what the gateway logs: info is each socket's begin and end and each refusal too, warn and error are not", Validator: func(v string) error {
+		_, err := level(v)
 		return err
 	}}
 	root := &cli.Command{
@@ -39,13 +42,17 @@ func run(ctx context.Context, args []string, s system) error {
 			{
 				Name:  "serve",
 				Usage: "runs the gateway",
-				Flags: []cli.Flag{configFlag, logFlag},
+				Flags: []cli.Flag{configFlag, logFlag, levelFlag},
 				Action: func(ctx context.Context, c *cli.Command) error {
 					log, err := newLog(s, c.String("log"))
 					if err != nil {
 						return usageError{err}
 					}
-					return serve(ctx, c.String("config"), log, s)
+					least, err := level(c.String("log-level"))
+					if err != nil {
+						return usageError{err}
+					}
+					return serve(ctx, c.String("config"), log, least, s)
 				},
 			},
 			{
@@ -90,16 +97,6 @@ func run(ctx context.Context, args []string, s system) error {
 		}
 	}
 	return root.Run(ctx, args)
-}
-
-func newLog(s system, format string) (*slog.Logger, error) {
-	switch format {
-	case "json":
-		return slog.New(slog.NewJSONHandler(s.err, nil)), nil
-	case "text":
-		return slog.New(slog.NewTextHandler(s.err, nil)), nil
-	}
-	return nil, fmt.Errorf("no log format %q: write json or text", format)
 }
 
 func version(s system) error {

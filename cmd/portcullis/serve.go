@@ -50,13 +50,14 @@ func count(n int, what string) string {
 	return fmt.Sprint(n, " ", what)
 }
 
-// serve runs the gateway until ctx is done.
-func serve(ctx context.Context, file string, log *slog.Logger, s system) error {
+// serve runs the gateway until ctx is done. What the gateway logs is of the least
+// level or above.
+func serve(ctx context.Context, file string, log *slog.Logger, least slog.Level, s system) error {
 	c, err := load(file, s)
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(c, log)
+	g, err := gateway.New(c, slog.New(atLeast{log.Handler(), least}))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -35,11 +36,11 @@ type loop struct {
 	ready    []*pair  // with more to read than was their turn
 	timers   wheel
 	deadline time.Time // of file; zero: none
-	pairs    []*pair   // by descriptor
 	stopped  chan struct{}
 
 	mu      sync.Mutex // guards what follows
-	fresh   []arrival  // not yet registered
+	pairs   []*pair    // by descriptor
+	fresh   []arrival  // in pairs, but nothing of them is watched yet
 	ended   []*pair    // whose goodbye hasn't begun
 	woken   bool       // wake has been written
 	closing bool
@@ -138,7 +139,10 @@ func (l *loop) handle(e *unix.EpollEvent) {
 		_, _ = read(fd, l.buf[:8])
 		return
 	}
-	if p := l.pairs[fd]; p != nil { // else it was closed by an event of the same turn
+	l.mu.Lock()
+	p := l.pairs[fd]
+	l.mu.Unlock()
+	if p != nil { // else it was closed by an event of the same turn
 		p.handle(fd, e.Events)
 	}
 }
@@ -160,10 +164,14 @@ func (l *loop) inbox() bool {
 	fresh, ended := l.fresh, l.ended[:min(len(l.ended), farewells)]
 	l.fresh, l.ended = nil, l.ended[len(ended):]
 	l.woken = false
+	var all []*pair
+	if l.closing {
+		all = slices.Clone(l.pairs)
+	}
 	closing := l.closing
 	l.mu.Unlock()
 	for _, a := range fresh {
-		l.add(a)
+		a.begin(a.client, a.backend)
 	}
 	for _, p := range ended {
 		p.handle(-1, 0)
@@ -171,7 +179,7 @@ func (l *loop) inbox() bool {
 	if !closing {
 		return true
 	}
-	for _, p := range l.pairs {
+	for _, p := range all {
 		if p != nil {
 			p.abort()
 		}
@@ -179,30 +187,48 @@ func (l *loop) inbox() bool {
 	return false
 }
 
-// add begins to watch a pair.
+// add takes a pair. If nothing has been read of it, the loop needn't even be
+// woken. A loop that ends cuts it.
 func (l *loop) add(a arrival) {
-	p := a.pair
-	for _, peer := range []*peer{&p.client, &p.backend} {
-		for peer.fd >= len(l.pairs) {
+	l.mu.Lock()
+	for _, fd := range []int{a.pair.client.fd, a.pair.backend.fd} {
+		for fd >= len(l.pairs) {
 			l.pairs = append(l.pairs, nil)
 		}
-		l.pairs[peer.fd] = p
+		l.pairs[fd] = a.pair
 	}
-	p.begin(a.client, a.backend)
+	closing := l.closing
+	l.mu.Unlock()
+	switch {
+	case closing:
+		a.abort()
+	case len(a.client)+len(a.backend) > 0 || !a.watch():
+		l.tell(func() { l.fresh = append(l.fresh, a) })
+	}
 }
 
-func (l *loop) arrived(a arrival) {
-	l.tell(func() { l.fresh = append(l.fresh, a) })
+// remove forgets a descriptor.
+func (l *loop) remove(fd int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pairs[fd] = nil
 }
 
-// tell changes what inbox will find, and wakes the loop.
+// goodbye has the pair say goodbye, when it is its turn.
+func (l *loop) goodbye(p *pair) {
+	l.tell(func() { l.ended = append(l.ended, p) })
+}
+
+// tell changes what inbox will find, and wakes the loop, unless that has ended.
 func (l *loop) tell(change func()) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return
+	}
 	change()
-	woken := l.woken
-	l.woken = true
-	l.mu.Unlock()
-	if !woken {
+	if !l.woken {
+		l.woken = true
 		_, _ = write(l.wake, one[:])
 	}
 }

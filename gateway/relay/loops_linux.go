@@ -45,7 +45,7 @@ func (s *loops) start(session *portcullis.Session, client, backend Side, grace t
 	_ = clientConn.Close() // ours is the last one now
 	_ = backendConn.Close()
 	session.OnEnd(p.end)
-	l.arrived(arrival{p, client.Early, backend.Early})
+	l.add(arrival{p, client.Early, backend.Early})
 	return true
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // A pair is the two sides of one socket in a loop. Only the loop's goroutine
-// touches it, but for end.
+// touches it, but for watch and end.
 type pair struct {
 	loop            *loop
 	session         *portcullis.Session
@@ -55,25 +55,36 @@ type block struct {
 	buf  [readSize]byte
 }
 
-// begin registers the pair and passes on what came with the handshakes.
+// begin passes on what came with the handshakes, and has the pair watched.
 func (p *pair) begin(client, backend []byte) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.pass(&p.client, client)
 	p.pass(&p.backend, backend)
-	for _, side := range []*peer{&p.client, &p.backend} {
-		if side.fd < 0 {
+	p.mu.Unlock()
+	if !p.watch() {
+		p.abort()
+	}
+}
+
+// watch has the loop hear of what happens to the pair. It reports false if that
+// can't be. Unlike all else it may be called by any goroutine.
+func (p *pair) watch() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, fd := range []int{p.client.fd, p.backend.fd} {
+		if fd < 0 { // it is over already
 			continue
 		}
-		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(side.fd)}
-		if unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_ADD, side.fd, &e) != nil {
-			p.close()
+		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
+		if err := unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+			return false
 		}
 	}
 	p.watched = true
 	if p.bye != nil {
-		p.sayGoodbye()
+		p.loop.goodbye(p)
 	}
+	return true
 }
 
 // handle does what an event of fd asks for, and whatever else there is to do;
@@ -334,7 +345,7 @@ func (p *pair) closeSide(side *peer) {
 		_ = unix.SetsockoptLinger(side.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	p.drop(side)
-	p.loop.pairs[side.fd] = nil
+	p.loop.remove(side.fd)
 	_ = unix.Close(side.fd)
 	side.fd = -1
 }
@@ -353,8 +364,8 @@ func (p *pair) end(cause error) {
 	p.bye = bye
 	watched := p.watched
 	p.mu.Unlock()
-	if !watched { // the loop will see it when it begins
+	if !watched { // watch will see it
 		return
 	}
-	p.loop.tell(func() { p.loop.ended = append(p.loop.ended, p) })
+	p.loop.goodbye(p)
 }
