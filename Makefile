@@ -10,6 +10,7 @@ GO        ?= go
 BENCH     ?= .
 FUZZ      ?= .
 FUZZTIME  ?= 20s
+SOAK      ?= 20m
 # Extra flags for go test, as in: make test TESTFLAGS=-v
 TESTFLAGS ?=
 
@@ -44,6 +45,15 @@ bench: ## Run every benchmark that matches BENCH
 .PHONY: bench-signals
 bench-signals: build ## Measure how fast a right ends, with 9,000 sockets, into bench/results
 	cd bench && $(GO) run ./signals -gateway ../bin/portcullis -o results
+
+.PHONY: bench-compare
+bench-compare: ## Measure everything beside other proxies, into bench/results and docs/benchmarks
+	@bench/setup
+	cd bench && $(GO) run ./compare -readme ../README.md
+
+.PHONY: soak
+soak: ## Churn through a gateway for SOAK (20m), and fail if it grows
+	cd bench && $(GO) run ./soak -for $(SOAK) -o results
 
 .PHONY: build
 build: ## Build the static binary bin/portcullis

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
 )
 
 // A tally is how many sockets have ended with a Close frame of that code, when
@@ -24,7 +26,7 @@ type tally struct {
 
 // backend echoes. It says its address, and then answers each tally with its
 // own, as soon as that many have ended, or when it has lost patience.
-func backend(_ context.Context, in *json.Decoder, out *json.Encoder) error {
+func backend(_ context.Context, _ []string, in *json.Decoder, out *json.Encoder) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ type closes struct {
 }
 
 func (c *closes) wait(want tally) tally {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(child.Patience); ; time.Sleep(time.Millisecond) {
 		c.mu.Lock()
 		got := c.by[want.Code]
 		got.Cut = c.by[cut].N

@@ -2,45 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
-	"log/slog"
-	"net"
-	"net/http"
-	"net/http/pprof"
-	"os"
-	"time"
+	"fmt"
 
-	"github.com/portcullis-auth/portcullis/admin"
-	"github.com/portcullis-auth/portcullis/gateway"
-	"github.com/portcullis-auth/portcullis/gateway/config"
+	"github.com/portcullis-auth/portcullis/bench/internal/gate"
 )
 
-// serve does what portcullis serve does, and can be profiled.
-func serve(ctx context.Context, file string) error {
-	c, err := config.Load(file, os.LookupEnv)
-	if err != nil {
-		return err
-	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	g, err := gateway.New(c, log)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = g.Close() }()
-	public, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return err
-	}
-	operator, err := net.Listen("tcp", c.Admin.Listen)
-	if err != nil {
-		return errors.Join(err, public.Close())
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.Handle("/", admin.New(admin.Config{Guard: g.Guard()}))
-	api := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = api.Serve(operator) }()
-	defer api.Close()
-	log.Info("serving", "listen", public.Addr().String(), "admin", operator.Addr().String())
-	return g.Serve(ctx, public)
+// configuration is the gateway's. JWTs with keys in a file: nobody has to be
+// asked about a token, so that nothing but the gateway is measured.
+const configuration = `listen: 127.0.0.1:0
+admin: {listen: "127.0.0.1:0"}
+leeway: %v
+grace: %v
+verify:
+  jwt: {issuer: %s, audience: %s, keys_file: keys.json}
+routes:
+  - {path: /, backend: "http://%s"}
+  - {path: /others, backend: "http://%s"}
+`
+
+// startGateway starts a gateway before two backends, and returns once it serves.
+func startGateway(ctx context.Context, p *plan, dir, backend, others string) (*gate.Gate, error) {
+	return gate.Start(ctx, p.gateway, dir, fmt.Sprintf(configuration, leeway, p.grace, issuerName, audience, backend, others))
 }

@@ -30,7 +30,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -40,6 +39,10 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
+	"github.com/portcullis-auth/portcullis/bench/internal/gate"
+	"github.com/portcullis-auth/portcullis/bench/internal/proc"
 )
 
 // A plan says what is measured. Its sizes must be positive.
@@ -52,6 +55,7 @@ type plan struct {
 	grace   time.Duration // what an ended socket has to say goodbye
 	only    string        // one measure; "": all
 	gateway string        // a portcullis binary; "": this program
+	json    bool          // lines, in place of the table
 	profile string        // file for the CPU profile of the gateway from the signal on; "": none
 }
 
@@ -60,6 +64,9 @@ var measures = []struct {
 	name string
 	run  func(context.Context, *scene) ([]result, error)
 }{{"one", one}, {"subject", subject}, {"expiry", expiry}}
+
+// parts are what this program is as its own child.
+var parts = child.Parts{"backend": backend, "others": others, "serve": gate.Serve}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -71,8 +78,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if play, ok := role(args); ok {
-		return play(ctx, json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout))
+	if ok, err := parts.Play(ctx, args); ok {
+		return err
 	}
 	p, flags := plan{}, flag.NewFlagSet("signals", flag.ExitOnError)
 	flags.IntVar(&p.sockets, "sockets", 9000, "how many sockets' right ends")
@@ -84,6 +91,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&p.only, "only", "", "take one `measure`: one, subject or expiry")
 	flags.StringVar(&p.gateway, "gateway", "", "the portcullis `binary` to run, in place of this program")
 	flags.StringVar(&p.profile, "cpuprofile", "", "`file` for the gateway's CPU profile, from the signal on; not with -gateway")
+	flags.BoolVar(&p.json, "json", false, "print lines of JSON, in place of the table")
 	dir := flags.String("o", "", "`directory` of the results file to append to")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -109,21 +117,23 @@ func run(ctx context.Context, args []string) error {
 
 // measure takes the measures of the plan and writes the table to out.
 func measure(ctx context.Context, p *plan, out io.Writer) error {
-	if err := enoughFiles(2*(p.sockets+p.others) + 100); err != nil {
+	if err := proc.EnoughFiles(2*(p.sockets+p.others) + 100); err != nil {
 		return err
 	}
-	if err := header(out, p); err != nil {
-		return err
+	if !p.json {
+		if err := header(out, p); err != nil {
+			return err
+		}
 	}
 	for _, m := range measures {
 		for round := 1; round <= p.rounds && (p.only == "" || p.only == m.name); round++ {
-			load := loadAverage()
+			load := proc.Load()
 			results, err := take(ctx, p, m.run)
 			if err != nil {
 				return fmt.Errorf("%s, round %d: %w", m.name, round, err)
 			}
 			for _, r := range results {
-				if err := row(out, m.name, round, load, r); err != nil {
+				if err := p.row(out, m.name, round, load, r); err != nil {
 					return err
 				}
 			}
@@ -140,16 +150,4 @@ func take(ctx context.Context, p *plan, measure func(context.Context, *scene) ([
 	}
 	results, err := measure(ctx, s)
 	return results, errors.Join(err, s.close())
-}
-
-// enoughFiles wants so many descriptors for one process.
-func enoughFiles(n int) error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	if limit.Max < uint64(n) {
-		return fmt.Errorf("the gateway needs %d descriptors, and the hard limit is %d: raise it, or take fewer -sockets", n, limit.Max)
-	}
-	return nil
 }

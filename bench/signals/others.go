@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
 )
 
 const (
@@ -21,16 +23,19 @@ type echo struct {
 
 // others is the client of those who nothing happens to: a process of its own, so
 // that their echoes don't wait for what the client of the ended sockets has to
-// do. It reads tokens, opens a socket with each, and says how long that took. From
+// do. Its argument is where; it reads tokens, opens a socket with each, and says how long that took. From
 // then on they send echoes in turn, until it reads something; then it says what the
 // echoes took.
-func others(ctx context.Context, url string, in *json.Decoder, out *json.Encoder) error {
+func others(ctx context.Context, args []string, in *json.Decoder, out *json.Encoder) error {
+	if len(args) != 1 {
+		return errors.New("usage: others URL")
+	}
 	var tokens []string
 	if err := in.Decode(&tokens); err != nil {
 		return err
 	}
 	began := time.Now()
-	s, err := open(ctx, url, tokens)
+	s, err := open(ctx, args[0], tokens)
 	defer s.close()
 	if err != nil {
 		return err
@@ -71,7 +76,7 @@ func (s *sockets) echo(stop <-chan error) error {
 }
 
 func (s *sockets) awaitEchoes() error {
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(child.Patience); ; time.Sleep(time.Millisecond) {
 		missing := 0
 		for _, o := range s.all {
 			missing += o.sent - int(o.echoed.Load())

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
+	"github.com/portcullis-auth/portcullis/bench/internal/gate"
 )
 
 // A scene is a gateway in front of its backends, sockets through it whose right
@@ -19,10 +22,9 @@ type scene struct {
 	plan            *plan
 	dir             string
 	issuer          *issuer
-	backend, beside *child // beside is the backend of the others
-	gateway         *child
-	others, direct  *child
-	public, admin   string        // the gateway's addresses
+	backend, beside *child.Child // beside is the backend of the others
+	gateway         *gate.Gate
+	others, direct  *child.Child
 	opening         time.Duration // of the others' sockets
 	*sockets
 }
@@ -51,10 +53,10 @@ func (s *scene) begin(ctx context.Context) (err error) {
 	if s.beside, err = s.spawn(&besideAddr, "backend"); err != nil {
 		return err
 	}
-	if s.gateway, s.public, s.admin, err = startGateway(ctx, s.plan, s.dir, addr, besideAddr); err != nil {
+	if s.gateway, err = startGateway(ctx, s.plan, s.dir, addr, besideAddr); err != nil {
 		return err
 	}
-	if s.others, err = s.spawn(nil, "others", "ws://"+s.public+"/others"); err != nil {
+	if s.others, err = s.spawn(nil, "others", "ws://"+s.gateway.Public+"/others"); err != nil {
 		return err
 	}
 	if s.direct, err = s.spawn(nil, "others", "ws://"+besideAddr+"/"); err != nil {
@@ -64,11 +66,8 @@ func (s *scene) begin(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, c := range []*child{s.direct, s.others} {
-		if err := c.Encode(tokens); err != nil {
-			return err
-		}
-		if err := c.hear(&s.opening); err != nil {
+	for _, c := range []*child.Child{s.direct, s.others} {
+		if err := c.Ask(tokens, &s.opening); err != nil {
 			return err
 		}
 	}
@@ -77,15 +76,15 @@ func (s *scene) begin(ctx context.Context) (err error) {
 
 // spawn starts this program in another role, and takes its first word if it has
 // one.
-func (s *scene) spawn(says any, args ...string) (*child, error) {
+func (s *scene) spawn(says any, args ...string) (*child.Child, error) {
 	file, err := os.CreateTemp(s.dir, args[0])
 	if err != nil {
 		return nil, err
 	}
 	_ = file.Close()
-	c, err := spawn("", file.Name(), args...)
+	c, err := child.Own(file.Name(), args...)
 	if err == nil && says != nil {
-		err = c.hear(says)
+		err = c.Hear(says)
 	}
 	return c, err
 }
@@ -96,15 +95,15 @@ func (s *scene) open(ctx context.Context, exp time.Time, subject func(int) strin
 	if err != nil {
 		return err
 	}
-	s.sockets, err = open(ctx, "ws://"+s.public+"/", tokens)
+	s.sockets, err = open(ctx, "ws://"+s.gateway.Public+"/", tokens)
 	return err
 }
 
 // revoke has the gateway end all that the subject has.
 func (s *scene) revoke(ctx context.Context, subject string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, child.Patience)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.admin+"/v1/revocations", strings.NewReader(`{"sub":"`+subject+`"}`))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.gateway.Admin+"/v1/revocations", strings.NewReader(`{"sub":"`+subject+`"}`))
 	if err != nil {
 		return err
 	}
@@ -131,7 +130,7 @@ func (e ending) last() time.Time { return later(e.client, e.backend) }
 // await waits until n of the sockets have ended, with that code if with any, and
 // until seen sockets of the backend have, in all.
 func (s *scene) await(ctx context.Context, code ws.StatusCode, n, seen int) (e ending, err error) {
-	late := time.NewTimer(patience)
+	late := time.NewTimer(child.Patience)
 	defer late.Stop()
 	for i := range n {
 		select {
@@ -154,11 +153,8 @@ func (s *scene) await(ctx context.Context, code ws.StatusCode, n, seen int) (e e
 			e.client = later(e.client, o.ended)
 		}
 	}
-	if err := s.backend.Encode(tally{Code: code, N: seen}); err != nil {
-		return e, err
-	}
 	var got tally
-	if err := s.backend.hear(&got); err != nil {
+	if err := s.backend.Ask(tally{Code: code, N: seen}, &got); err != nil {
 		return e, err
 	}
 	if got.N+got.Cut != seen {
@@ -175,22 +171,26 @@ func (s *scene) echoes() (through, direct []echo, err error) {
 	if len(s.ended) > 0 {
 		return nil, nil, errors.New("a socket ended that nobody has ended")
 	}
-	for _, c := range []*child{s.others, s.direct} {
+	for _, c := range []*child.Child{s.others, s.direct} {
 		if err := c.Encode(true); err != nil {
-			return nil, nil, errors.Join(err, c.hear(new(any)))
+			return nil, nil, errors.Join(err, c.Hear(new(any)))
 		}
 	}
-	return through, direct, errors.Join(s.others.hear(&through), s.direct.hear(&direct))
+	return through, direct, errors.Join(s.others.Hear(&through), s.direct.Hear(&direct))
 }
 
 // close ends whatever there is of the scene.
 func (s *scene) close() error {
 	s.sockets.close()
 	http.DefaultClient.CloseIdleConnections()
+	children := []*child.Child{s.others, s.direct, nil, s.beside, s.backend}
+	if s.gateway != nil {
+		children[2] = s.gateway.Child
+	}
 	var errs []error
-	for _, c := range []*child{s.others, s.direct, s.gateway, s.beside, s.backend} {
+	for _, c := range children {
 		if c != nil {
-			errs = append(errs, c.stop())
+			errs = append(errs, c.Stop())
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)

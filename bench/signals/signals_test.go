@@ -2,17 +2,20 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
 )
 
 // TestMain lets the test's own program be the gateway and the backend.
 func TestMain(m *testing.M) {
-	if _, ok := role(os.Args[1:]); ok {
+	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
 		main()
 		return
 	}
@@ -31,7 +34,7 @@ func TestR1R2Signals(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			p := &plan{sockets: 50, others: 5, revokes: 5, rounds: 1, before: 100 * time.Millisecond, grace: patience, only: m.name}
+			p := &plan{sockets: 50, others: 5, revokes: 5, rounds: 1, before: 100 * time.Millisecond, grace: child.Patience, only: m.name}
 			if err := measure(t.Context(), p, &out); err != nil {
 				t.Fatal(err)
 			}
@@ -42,26 +45,17 @@ func TestR1R2Signals(t *testing.T) {
 	}
 }
 
-func TestPercentile(t *testing.T) {
-	times := make([]time.Duration, 200)
-	for i := range times {
-		times[i] = time.Duration(200 - i) // 1 to 200, not in order
+// Other programs get the time of a revocation as JSON.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := &plan{sockets: 10, others: 1, revokes: 1, rounds: 1, before: time.Millisecond, grace: child.Patience, only: "subject", json: true}
+	if err := measure(t.Context(), p, &out); err != nil {
+		t.Fatal(err)
 	}
-	for _, test := range []struct {
-		name  string
-		times []time.Duration
-		p     int
-		want  time.Duration
-	}{
-		{"half", times, 50, 100},
-		{"two are worse", times, 99, 198},
-		{"longest", times, 100, 200},
-		{"of one", times[:1], 99, 200},
-		{"of none", nil, 99, 0},
-	} {
-		if got := percentile(test.times, test.p); got != test.want {
-			t.Errorf("%s: %d, want %d", test.name, got, test.want)
-		}
+	var first line
+	if err := json.NewDecoder(&out).Decode(&first); err != nil || first.Measure != "subject" || first.Milliseconds <= 0 {
+		t.Errorf("%+v, %v", first, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
 )
 
 // A socket is the client's end of one.
@@ -71,7 +73,7 @@ func open(ctx context.Context, url string, tokens []string) (*sockets, error) {
 }
 
 func dial(ctx context.Context, url, token string) (*socket, error) {
-	d := ws.Dialer{Timeout: patience, Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + token}})}
+	d := ws.Dialer{Timeout: child.Patience, Header: ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer " + token}})}
 	conn, early, _, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, err

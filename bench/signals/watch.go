@@ -6,13 +6,10 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
 	"time"
-)
 
-// tick is the unit of CPU times in /proc, on every Linux that Go runs on.
-const tick = 10 * time.Millisecond
+	"github.com/portcullis-auth/portcullis/bench/internal/proc"
+)
 
 // watch begins to look at what the processes use; stop says it. It profiles the
 // gateway for two seconds too, if the plan says so.
@@ -24,28 +21,22 @@ func (s *scene) watch(ctx context.Context) (stop func() (string, error)) {
 		go func() { profiled <- s.profile(ctx) }()
 		pause(ctx, 200*time.Millisecond) // it takes a moment to begin
 	}
-	gateway, backend, client := cpu(s.gateway.cmd.Process.Pid), cpu(s.backend.cmd.Process.Pid), cpu(os.Getpid())
+	gateway, backend, client := cpu(s.gateway.PID()), cpu(s.backend.PID()), cpu(os.Getpid())
 	return func() (string, error) {
 		used := fmt.Sprintf("gateway %v, backend %v, client %v",
-			cpu(s.gateway.cmd.Process.Pid)-gateway, cpu(s.backend.cmd.Process.Pid)-backend, cpu(os.Getpid())-client)
+			cpu(s.gateway.PID())-gateway, cpu(s.backend.PID())-backend, cpu(os.Getpid())-client)
 		return used, <-profiled
 	}
 }
 
-// cpu returns the time that a process has used, or 0 where there is no /proc.
+// cpu returns the time that a process has used, or 0 where that isn't known.
 func cpu(pid int) time.Duration {
-	_, stat, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/stat", pid)), ") ")
-	fields := strings.Fields(stat)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.Atoi(fields[11]) // proc(5): utime, stime
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * tick
+	used, _ := proc.Group{pid}.CPU()
+	return used.Round(time.Millisecond)
 }
 
 func (s *scene) profile(ctx context.Context) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/debug/pprof/profile?seconds=2", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.gateway.Admin+"/debug/pprof/profile?seconds=2", nil)
 	if err != nil {
 		return err
 	}

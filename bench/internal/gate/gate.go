@@ -1,0 +1,61 @@
+// Package gate starts a portcullis gateway for others to measure.
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/portcullis-auth/portcullis/bench/internal/child"
+)
+
+// A Gate is a gateway's process.
+type Gate struct {
+	*child.Child
+	Public, Admin string // its addresses
+}
+
+// Start starts a gateway with that configuration in the folder dir, and returns
+// once it serves. binary is a portcullis, or "" for this program in the part of
+// Serve. env has what the configuration wants of the environment.
+func Start(ctx context.Context, binary, dir, configuration string, env ...string) (*Gate, error) {
+	if binary == "" {
+		var err error
+		if binary, err = os.Executable(); err != nil {
+			return nil, err
+		}
+	}
+	file := filepath.Join(dir, "portcullis.yaml")
+	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, "serve", "-c", file) //nolint:gosec // the user has named it
+	cmd.Env = append(os.Environ(), env...)
+	c, err := child.Server(cmd, filepath.Join(dir, "gateway.log"))
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(child.Patience); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		if public, admin, err := serving(c.Log()); err == nil {
+			return &Gate{c, public, admin}, nil
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("the gateway doesn't start: %s", c.Log()), c.Stop())
+}
+
+// serving finds in the gateway's log where it listens.
+func serving(log string) (public, admin string, err error) {
+	var record struct{ Msg, Listen, Admin string }
+	for lines := json.NewDecoder(strings.NewReader(log)); record.Msg != "serving"; {
+		if err := lines.Decode(&record); err != nil {
+			return "", "", err
+		}
+	}
+	return record.Listen, record.Admin, nil
+}
