@@ -17,7 +17,8 @@ import (
 const maxTold = 4 << 20
 
 // users remembers what backends are told of a user: an Identity doesn't change,
-// and many requests have the same one. When it is full it begins anew.
+// and many requests have the same one. Of one that comes once, as those of many
+// sockets do, it remembers only that it came. When it is full it begins anew.
 type users struct {
 	userinfo    string // header, in canonical form
 	userinfoMax int
@@ -31,6 +32,7 @@ type users struct {
 type told struct {
 	fields   []field
 	tooLarge bool // the claims don't fit
+	known    bool // false: the Identity came once, and nothing is remembered
 }
 
 // A field is a header. Requests share its values, which must not be changed.
@@ -48,13 +50,16 @@ func (u *users) tell(id *portcullis.Identity) told {
 	u.mu.RLock()
 	t, ok := u.told[id]
 	u.mu.RUnlock()
-	if ok {
+	if t.known {
 		return t
 	}
 	t = u.vouch(id)
-	size := 512 + len(id.Claims) // about
-	for _, f := range t.fields {
-		size += len(f.values[0])
+	size, kept := 512+len(id.Claims), told{} // about
+	if ok {
+		kept = t
+		for _, f := range t.fields {
+			size += len(f.values[0])
+		}
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -62,12 +67,13 @@ func (u *users) tell(id *portcullis.Identity) told {
 		clear(u.told)
 		u.size = size
 	}
-	u.told[id] = t
+	u.told[id] = kept
 	return t
 }
 
 // vouch says who the user is. What the token system didn't say is absent.
 func (u *users) vouch(id *portcullis.Identity) (t told) {
+	t.known = true
 	claims, _ := strictjson.Object(id.Claims) // Verifiers check it; without claims there is little to say
 	text := func(name string) (s string) {
 		_ = json.Unmarshal(claims[name], &s)
