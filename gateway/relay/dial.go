@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
+	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
 var (
@@ -89,16 +90,24 @@ func (d *Dialer) dial(ctx context.Context, to *url.URL) (net.Conn, error) {
 		port = to.Scheme
 	}
 	addr := net.JoinHostPort(to.Hostname(), port)
-	if to.Scheme != "https" {
-		return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil || to.Scheme != "https" {
+		return nc, err
 	}
 	config := &tls.Config{}
 	if d.TLS != nil {
 		config = d.TLS.Clone()
 	}
 	config.NextProtos = []string{"http/1.1"}
-	dialer := tls.Dialer{Config: config}
-	return dialer.DialContext(ctx, "tcp", addr)
+	if config.ServerName == "" {
+		config.ServerName = to.Hostname()
+	}
+	secured := tls.Client(wsconn.ForTLS(nc), config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return secured, nil
 }
 
 // refusal is the body of an answer that isn't a 101.

@@ -51,7 +51,10 @@ func (p *pair) sayClose(to *peer, frame []byte) {
 	if !to.out.Closed() && !to.shut {
 		moved := to.moved
 		p.send(to, frame)
-		to.moved = moved // it came from nobody
+		to.moved = moved
+		if to.queue != nil {
+			to.queue.ours = true
+		}
 	}
 	if !to.broken {
 		p.shut(to)

@@ -249,7 +249,7 @@ func (l *loop) block(b []byte) *block {
 	} else {
 		k = new(block)
 	}
-	k.rest = k.buf[:copy(k.buf[:], b)]
+	k.rest, k.ours = k.buf[:copy(k.buf[:], b)], false
 	return k
 }
 

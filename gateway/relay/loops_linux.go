@@ -20,14 +20,15 @@ type loops struct {
 }
 
 // start hands a socket to a loop. It reports false, and has done nothing, if
-// the connections are none that a loop can take, or the system lacks descriptors.
+// the connections, or what has been read of them, are none that a loop can take,
+// or the system lacks descriptors.
 func (s *loops) start(session *portcullis.Session, client, backend Side, grace time.Duration, done func(Result)) bool {
 	clientConn, ok := client.Conn.(*net.TCPConn)
 	if !ok {
 		return false
 	}
 	backendConn, ok := backend.Conn.(*net.TCPConn)
-	if !ok {
+	if !ok || max(len(client.Early), len(backend.Early)) > readSize {
 		return false
 	}
 	l := s.pick()

@@ -52,6 +52,7 @@ type peer struct {
 // A block holds what a peer couldn't take.
 type block struct {
 	rest []byte
+	ours bool // it came from nobody
 	buf  [readSize]byte
 }
 
@@ -180,6 +181,7 @@ func (side *peer) frame(b []byte) []byte {
 // send writes b, and keeps what the peer can't take now. Nothing may be queued.
 func (p *pair) send(to *peer, b []byte) {
 	n, err := write(to.fd, b)
+	to.moved += int64(n)
 	to.took(b[:n])
 	switch {
 	case n == len(b):
@@ -190,9 +192,8 @@ func (p *pair) send(to *peer, b []byte) {
 	}
 }
 
-// took notes what has been written.
+// took follows what has been written.
 func (side *peer) took(b []byte) {
-	side.moved += int64(len(b))
 	if side.out.Advance(b) != nil {
 		side.lost = true
 	}
@@ -202,6 +203,9 @@ func (side *peer) took(b []byte) {
 func (p *pair) flush(to *peer) {
 	for to.queue != nil {
 		n, err := write(to.fd, to.queue.rest)
+		if !to.queue.ours {
+			to.moved += int64(n)
+		}
 		to.took(to.queue.rest[:n])
 		to.queue.rest = to.queue.rest[n:]
 		switch {

@@ -13,41 +13,48 @@ import (
 	"github.com/portcullis-auth/portcullis/internal/wsframe"
 )
 
-// run is Engine.Start with two goroutines a socket, of which it is one: it
-// returns when the socket is over.
-func run(s *portcullis.Session, client, backend Side, grace time.Duration) Result {
-	var closed sync.WaitGroup
-	closed.Add(2)
-	p := duplex{
-		client:  wsconn.New(client.Conn, wsconn.Options{Early: client.Early, OnClosed: closed.Done}),
-		backend: wsconn.New(backend.Conn, wsconn.Options{Early: backend.Early, OnClosed: closed.Done}),
-		grace:   grace,
-	}
-	s.OnEnd(func(cause error) { p.end(s, cause) })
-
-	var result Result
-	var moving sync.WaitGroup
-	moving.Go(func() { result.FromClient = p.up() })
-	result.FromBackend = p.down()
-	moving.Wait()
-	p.close()
-	closed.Wait()
-	result.Cause = s.Err()
-	result.BackendAborted = p.backend.Cut()
-	return result
-}
-
 // A duplex is the two sides of one socket, with a goroutine for each direction.
 type duplex struct {
 	client, backend *wsconn.Conn
+	session         *portcullis.Session
 	grace           time.Duration
-	over            atomic.Bool // authorization has ended
+	done            func(Result)
+	result          Result
+	over            atomic.Bool    // authorization has ended
+	moving          atomic.Int32   // how many directions go on
+	open            sync.WaitGroup // the sides that aren't closed for good
+}
+
+// start is Engine.Start with two goroutines a socket. Nothing is beneath up and
+// down on their stacks, so that these stay as small as stacks are.
+func start(s *portcullis.Session, client, backend Side, grace time.Duration, done func(Result)) {
+	p := &duplex{session: s, grace: grace, done: done}
+	p.moving.Store(2)
+	p.open.Add(2)
+	p.client = wsconn.New(client.Conn, wsconn.Options{Early: client.Early, OnClosed: p.open.Done})
+	p.backend = wsconn.New(backend.Conn, wsconn.Options{Early: backend.Early, OnClosed: p.open.Done})
+	s.OnEnd(p.end)
+	go p.up()
+	go p.down()
+}
+
+// moved is called by each direction when it is over. The last one stays until
+// the socket is over too.
+func (p *duplex) moved() {
+	if p.moving.Add(-1) > 0 {
+		return
+	}
+	p.close()
+	p.open.Wait()
+	p.result.Cause = p.session.Err()
+	p.result.BackendAborted = p.backend.Cut()
+	p.done(p.result)
 }
 
 // end ends both sides because authorization has ended.
-func (p *duplex) end(s *portcullis.Session, cause error) {
+func (p *duplex) end(cause error) {
 	p.over.Store(true)
-	code, reason := s.CloseStatus(cause)
+	code, reason := p.session.CloseStatus(cause)
 	var mask [4]byte
 	_, _ = rand.Read(mask[:])
 	p.backend.End(wsconn.Ending{
@@ -64,8 +71,9 @@ func (p *duplex) end(s *portcullis.Session, cause error) {
 }
 
 // up moves what the client sends.
-func (p *duplex) up() int64 {
+func (p *duplex) up() {
 	n, rerr, werr := move(p.backend, p.client)
+	p.result.FromClient = n
 	switch {
 	case p.over.Load(): // the other direction may have a frame to finish
 	case werr != nil: // the client is still to get what the backend said before it went
@@ -76,19 +84,20 @@ func (p *duplex) up() int64 {
 	default:
 		p.close()
 	}
-	return n
+	p.moved()
 }
 
 // down moves what the backend sends. A backend that resets the connection has
 // ended it too.
-func (p *duplex) down() int64 {
+func (p *duplex) down() {
 	n, _, werr := move(p.client, p.backend)
+	p.result.FromBackend = n
 	if werr != nil || p.over.Load() {
 		p.close()
 	} else {
 		p.finish(p.client)
 	}
-	return n
+	p.moved()
 }
 
 // finish passes on to dst that nothing more comes; it has grace to say what it

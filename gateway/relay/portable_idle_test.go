@@ -104,7 +104,7 @@ func measureIdle(b *testing.B, name string) (fresh, used idleCost) {
 	var clients, backends []net.Conn
 	defer func() {
 		for _, nc := range append(clients, backends...) {
-			_ = wsconnBeneath(nc).Close()
+			_ = beneath(nc).Close()
 		}
 	}()
 	for range idlePairs {
@@ -157,7 +157,7 @@ func measureIdle(b *testing.B, name string) (fresh, used idleCost) {
 	return fresh, used
 }
 
-func wsconnBeneath(nc net.Conn) net.Conn {
+func beneath(nc net.Conn) net.Conn {
 	if secured, ok := nc.(*tls.Conn); ok {
 		return secured.NetConn()
 	}

@@ -53,7 +53,7 @@ func (e *Engine) Start(s *portcullis.Session, client, backend Side, grace time.D
 	if !e.Portable && e.loops.start(s, client, backend, grace, done) {
 		return
 	}
-	go func() { done(run(s, client, backend, grace)) }()
+	start(s, client, backend, grace, done)
 }
 
 // Close frees what the Engine holds. Sockets in an event loop are cut.

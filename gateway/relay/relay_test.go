@@ -23,6 +23,7 @@ import (
 
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/gateway/relay"
+	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -234,7 +235,7 @@ func tcp(t *testing.T, secure bool) (ours net.Conn, peer *end) {
 		s.StartTLS()
 		config := s.TLS
 		s.Close()
-		server := tls.Server(accepted, config)
+		server := tls.Server(wsconn.ForTLS(accepted), config)
 		client := tls.Client(dialed, &tls.Config{InsecureSkipVerify: true})
 		failed := make(chan error, 1)
 		go func() { failed <- server.Handshake() }()
