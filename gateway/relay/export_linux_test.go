@@ -1,6 +1,9 @@
 package relay
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const Tick = tick
 
@@ -35,4 +38,24 @@ func (w *Wheel) Advance(now time.Duration) map[int]bool {
 func (w *Wheel) Next() (time.Duration, bool) {
 	next := w.next()
 	return next.Sub(w.start), !next.IsZero()
+}
+
+// Stuck returns what a client with a queue has taken, and what it hasn't.
+func (e *Engine) Stuck() (taken int64, queued int) {
+	for _, l := range e.loops.list {
+		l.mu.Lock()
+		pairs := slices.Clone(l.pairs)
+		l.mu.Unlock()
+		for _, p := range pairs {
+			if p == nil {
+				continue
+			}
+			p.mu.Lock()
+			if p.client.queue != nil {
+				taken, queued = p.client.moved, len(p.client.queue.rest)
+			}
+			p.mu.Unlock()
+		}
+	}
+	return taken, queued
 }

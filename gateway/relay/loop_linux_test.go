@@ -193,3 +193,48 @@ func TestWheel(t *testing.T) {
 		}
 	})
 }
+
+// R2: of what waits for a client that doesn't read, it gets the rest of the frame
+// that had begun, and nothing of those behind it.
+func TestR2WhatHadNotBegunIsDropped(t *testing.T) {
+	engine := new(relay.Engine)
+	defer engine.Close()
+	l := newLineIn(t, engine, patience)
+	frame := plain(ws.OpBinary, strings.Repeat("x", 1000-4))
+	go func() {
+		for {
+			if _, err := l.backend.Write(frame); err != nil {
+				return
+			}
+		}
+	}()
+	var taken int64
+	var queued int
+	got := 0
+	for begin := time.Now(); queued < 10*len(frame); runtime.Gosched() {
+		if taken, queued = engine.Stuck(); time.Since(begin) > patience {
+			t.Fatal("the client never got stuck")
+		}
+		if queued > 0 { // another time, it may be more
+			l.client.want(t, frame)
+			got += len(frame)
+		}
+	}
+	l.revoke()
+	for ; ; got += len(frame) {
+		first, err := l.client.r.Peek(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first[0] == 0x88 { // Close
+			if most := int(taken) + queued - 5*len(frame); got > most {
+				t.Errorf("%d bytes, want %d at most", got, most)
+			}
+			break
+		}
+		l.client.want(t, frame)
+	}
+	l.client.wantClose(t, 3003, "session_revoked", false)
+	_ = l.backend.Close()
+	l.wait()
+}
