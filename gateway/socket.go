@@ -30,10 +30,11 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		rt.policy.Deny(w, s.Request(), err)
 		return
 	}
+	over := g.over(s, withTicket)
 	relayed := false
 	defer func() {
 		if !relayed {
-			s.Close()
+			over(relay.Result{})
 		}
 	}()
 	if !rt.Public {
@@ -77,15 +78,16 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		return
 	}
 	relayed = true
-	if withTicket != "" {
-		g.tickets.opened(withTicket, s)
-	}
 	s.Forget(rt.Allow != nil && rt.Allow.ReadsHeaders()) // an idle socket is to cost nothing
-	g.relay.Start(s, client, *backend, g.config.Grace, g.over(s, withTicket))
+	g.relay.Start(s, client, *backend, g.config.Grace, over)
 }
 
-// over returns what is to be done when a socket is over.
+// over returns what is to be done when a socket is over. From now on the socket is
+// found by the handle that came with its ticket.
 func (g *Gateway) over(s *portcullis.Session, ticket string) func(relay.Result) {
+	if ticket != "" {
+		g.tickets.opened(ticket, s)
+	}
 	return func(result relay.Result) {
 		if ticket != "" {
 			g.tickets.closed(ticket)
