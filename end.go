@@ -11,6 +11,7 @@ func (g *Guard) End(cause error, match func(*Identity) bool) int {
 	for _, s := range ends {
 		s.end(cause)
 	}
+	g.sessions.settled()
 	return len(ends)
 }
 
@@ -18,9 +19,9 @@ func (g *Guard) End(cause error, match func(*Identity) bool) int {
 // whether there was one. cause is as for [Guard.End].
 func (g *Guard) EndSession(handle string, cause error) bool {
 	s := g.Session(handle)
-	if s == nil {
-		return false
+	if s != nil {
+		s.end(cause)
 	}
-	s.end(cause)
-	return true
+	g.sessions.settled()
+	return s != nil
 }

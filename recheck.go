@@ -158,8 +158,10 @@ func (g *Guard) withdraw(s *Session, token string, err error) {
 	if errors.Is(err, ErrInvalid) {
 		cause = fmt.Errorf("%w: the token system has withdrawn the token: %w", ErrRevoked, err)
 	}
+	g.sessions.ending.RLock()
+	defer g.sessions.ending.RUnlock()
 	if g.sessions.removeIf(s, token) {
-		s.end(cause)
+		s.ends(cause)
 	}
 }
 

@@ -22,7 +22,11 @@ const sweepEvery = time.Second
 //
 // The zero value is empty.
 type registry struct {
-	mu       sync.Mutex // guards everything here
+	// ending is read-locked from before sessions leave the heap until they have
+	// ended, so that who finds them gone can wait for that.
+	ending sync.RWMutex
+
+	mu       sync.Mutex // guards everything else here
 	live     deadlines
 	timer    *time.Timer
 	armed    time.Time // when the timer fires; zero: not running
@@ -203,6 +207,8 @@ func (g *registry) arm(now time.Time) {
 
 // expire ends the sessions whose time is over.
 func (g *registry) expire(now time.Time) {
+	g.ending.RLock()
+	defer g.ending.RUnlock()
 	wall := now.Round(0)
 	var due []*Session
 	g.mu.Lock()
@@ -215,8 +221,14 @@ func (g *registry) expire(now time.Time) {
 	g.arm(now)
 	g.mu.Unlock()
 	for _, s := range due {
-		s.end(ErrExpired)
+		s.ends(ErrExpired)
 	}
+}
+
+// settled returns when every session that has left the heap has ended.
+func (g *registry) settled() {
+	g.ending.Lock()
+	defer g.ending.Unlock() //nolint:staticcheck // there is nothing to do meanwhile
 }
 
 // revoke remembers the revocation and returns the sessions that it ends.

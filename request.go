@@ -30,6 +30,9 @@ func (s *Session) Request() *http.Request {
 // ([Session.OnEnd] says so).
 func (s *Session) Forget(keepHeader bool) {
 	r := s.request.Load()
+	if r == nil {
+		return
+	}
 	s.left = &remnant{
 		method: unique.Make(r.Method),
 		host:   unique.Make(r.Host),

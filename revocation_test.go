@@ -3,6 +3,7 @@ package portcullis_test
 import (
 	"errors"
 	"net/http"
+	"runtime"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -223,4 +224,35 @@ func TestFirstSeenIsFull(t *testing.T) {
 		s, _ = admit(t, g, "newer")
 		s.Close()
 	})
+}
+
+// Promise 2: who revokes what somebody else is just ending hears that it is done
+// when it is.
+func TestR1EveryRevokerWaitsForTheEnd(t *testing.T) {
+	g := &portcullis.Guard{Verifier: user(func(string) *portcullis.Identity { return &portcullis.Identity{Subject: "u"} })}
+	s, err := g.Admit(request(t, "x"), &g.Policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ending, goOn := make(chan bool), make(chan bool)
+	s.OnEnd(func(error) { close(ending); <-goOn }) // as if bytes were passing
+	rev := portcullis.Revocation{Subject: "u"}
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- g.Revoke(t.Context(), rev) }()
+	<-ending
+	go func() { second <- g.Revoke(t.Context(), rev) }()
+	for range 10_000 {
+		runtime.Gosched()
+	}
+	select {
+	case err := <-second:
+		t.Errorf("acknowledged, with %v, before the end", err)
+		second <- nil
+	default:
+	}
+	close(goOn)
+	if err := errors.Join(<-first, <-second); err != nil {
+		t.Error(err)
+	}
+	s.Close()
 }

@@ -111,7 +111,7 @@ func handle(prefix string, number uint64) string { return prefix + strconv.Forma
 // OnEnd has f called once with the cause when authorization ends, before the
 // context is cancelled; at once if it has ended already, and not at all if Close
 // comes first. f runs while whoever ended the session waits, so it must not
-// block; it may call the Session's methods.
+// block; it may call the Session's methods, but not the Guard's.
 func (s *Session) OnEnd(f func(cause error)) {
 	s.mu.Lock()
 	cause := s.cause
@@ -172,8 +172,16 @@ func (s *Session) leave() {
 	}
 }
 
-// end ends the authorization, once. When it returns, nothing more passes.
+// end ends the authorization, once. When it returns, nothing more passes, unless
+// somebody else is about to end it: registry.settled waits for that.
 func (s *Session) end(cause error) {
+	s.guard.sessions.ending.RLock()
+	defer s.guard.sessions.ending.RUnlock()
+	s.ends(cause)
+}
+
+// ends is end with ending locked.
+func (s *Session) ends(cause error) {
 	s.mu.Lock()
 	if s.cause != nil || s.closed {
 		s.mu.Unlock()

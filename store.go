@@ -91,4 +91,5 @@ func (g *Guard) apply(rev Revocation) {
 	for _, s := range g.sessions.revoke(rev, time.Now()) {
 		s.end(ErrRevoked)
 	}
+	g.sessions.settled() // somebody else may be about to end others of them
 }

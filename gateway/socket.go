@@ -93,7 +93,7 @@ func (g *Gateway) over(s *portcullis.Session, ticket string) func(relay.Result) 
 			g.tickets.closed(ticket)
 		}
 		if result.BackendAborted {
-			g.log.Warn("backend's connection aborted inside of a frame", "session", s.Handle(), "why", result.Cause)
+			g.log.Warn("backend's connection aborted without a Close frame", "session", s.Handle(), "why", result.Cause)
 		}
 		s.Close()
 	}

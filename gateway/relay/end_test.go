@@ -16,6 +16,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
 // R2: between two frames both sides get a Close with code and reason, masked
@@ -91,6 +92,22 @@ func TestR2EndInsideOfAFrameToTheBackend(t *testing.T) {
 			t.Errorf("the backend got % x, err %v; want an error", rest, err)
 		}
 		if r := l.wait(); !r.BackendAborted {
+			t.Errorf("result %+v", r)
+		}
+	})
+}
+
+// A backend that has got its Close frame wasn't aborted, however it takes that.
+func TestR2BackendResetsAfterItsClose(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLine(t, w, patience)
+		l.revoke()
+		if f, err := ws.ReadFrame(l.backend.r); err != nil || f.Header.OpCode != ws.OpClose { //nolint:staticcheck // what it reads is ours, and small
+			t.Errorf("%v, err %v; want Close", f.Header, err)
+		}
+		wsconn.Abort(l.backend.Conn)
+		l.client.wantClose(t, 3003, "session_revoked", false)
+		if r := l.wait(); r.BackendAborted {
 			t.Errorf("result %+v", r)
 		}
 	})

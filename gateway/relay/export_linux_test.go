@@ -3,6 +3,8 @@ package relay
 import (
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const Tick = tick
@@ -58,4 +60,33 @@ func (e *Engine) Stuck() (taken int64, queued int) {
 		}
 	}
 	return taken, queued
+}
+
+// InboxKeeps returns how many of n pairs the loop still points to after their
+// turn.
+func InboxKeeps(n int) (kept int) {
+	l := &loop{}
+	all := make([]*pair, n)
+	for i := range all {
+		all[i] = &pair{loop: l, closed: true}
+	}
+	for l.ended = all; len(l.ended) > 0; {
+		l.inbox()
+	}
+	for _, p := range all {
+		if p != nil {
+			kept++
+		}
+	}
+	return kept
+}
+
+// HandleEarly has a loop handle an event of a pair that it doesn't watch yet.
+func HandleEarly(client, backend int) {
+	l := &loop{}
+	p := &pair{loop: l}
+	p.client.fd, p.backend.fd = client, backend
+	l.pairs = make([]*pair, max(client, backend)+1)
+	l.pairs[client], l.pairs[backend] = p, p
+	l.handle(&unix.EpollEvent{Fd: int32(client), Events: unix.EPOLLIN})
 }

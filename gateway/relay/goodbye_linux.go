@@ -9,6 +9,21 @@ type farewell struct {
 	silenced  bool // the client gets nothing more: the backend may go
 }
 
+// goodbye is the pair's turn to say it.
+func (p *pair) goodbye() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sayGoodbye()
+	p.loop.postpone(p)
+}
+
+// tail is the turn of a pair that has said it.
+func (p *pair) tail() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.work()
+}
+
 // sayGoodbye ends both sides, once. What is queued and had not begun is dropped.
 func (p *pair) sayGoodbye() {
 	if p.farewell.begun || p.closed {

@@ -14,8 +14,16 @@ const (
 	readSize  = 64 << 10 // how much is read at once, in bytes
 	burst     = 4        // how often one side is read before others have their turn
 	maxEvents = 128      // how many events are taken at once
-	farewells = 32       // how many goodbyes begin before others have their turn
+	farewells = 8        // how many ended pairs are taken at once
 	spare     = 16       // how many blocks are kept for later
+)
+
+// What ended pairs get of a turn, so that thousands of them don't keep others
+// waiting: to be told goodbye, and while others are waiting for that, to do what
+// is left to do after it.
+const (
+	goodbyeTime = time.Millisecond
+	tailTime    = goodbyeTime / 16
 )
 
 // A loop moves the frames of the sockets that it was given, on one goroutine.
@@ -34,6 +42,7 @@ type loop struct {
 	buf      [readSize]byte
 	blocks   []*block // not in use
 	ready    []*pair  // with more to read than was their turn
+	tails    []*pair  // that have been told goodbye, with something to do
 	timers   wheel
 	deadline time.Time // of file; zero: none
 	stopped  chan struct{}
@@ -106,13 +115,14 @@ func (l *loop) run() {
 		if !l.inbox() {
 			return
 		}
+		l.finish()
 	}
 }
 
 // wait fills the events. It doesn't wait if there is something else to do.
 func (l *loop) wait() {
 	l.got = 0
-	if len(l.ready) > 0 || l.busy() {
+	if len(l.ready) > 0 || len(l.tails) > 0 || l.busy() {
 		l.poll(uintptr(l.epoll))
 		return
 	}
@@ -125,7 +135,7 @@ func (l *loop) wait() {
 	_ = l.raw.Read(l.poll)
 }
 
-// busy reports whether goodbyes are left over from the last turn.
+// busy reports whether there are pairs that are to be told goodbye.
 func (l *loop) busy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,8 +171,8 @@ func (l *loop) again() {
 // loop is to end.
 func (l *loop) inbox() bool {
 	l.mu.Lock()
-	fresh, ended := l.fresh, l.ended[:min(len(l.ended), farewells)]
-	l.fresh, l.ended = nil, l.ended[len(ended):]
+	fresh := l.fresh
+	l.fresh = nil
 	l.woken = false
 	var all []*pair
 	if l.closing {
@@ -173,8 +183,7 @@ func (l *loop) inbox() bool {
 	for _, a := range fresh {
 		a.begin(a.client, a.backend)
 	}
-	for _, p := range ended {
-		p.handle(-1, 0)
+	for begin := time.Now(); l.farewell() && time.Since(begin) < goodbyeTime; {
 	}
 	if !closing {
 		return true
@@ -185,6 +194,45 @@ func (l *loop) inbox() bool {
 		}
 	}
 	return false
+}
+
+// farewell has some of the ended pairs say goodbye, and reports whether there are
+// more.
+func (l *loop) farewell() bool {
+	l.mu.Lock()
+	ended := l.ended[:min(len(l.ended), farewells)]
+	l.ended = l.ended[len(ended):]
+	more := len(l.ended) > 0
+	l.mu.Unlock()
+	for _, p := range ended {
+		p.goodbye()
+	}
+	clear(ended) // else what is behind them in the slice would keep them
+	return more
+}
+
+// postpone has the pair, which has been told goodbye, do what there is to do when
+// others have had their turn.
+func (l *loop) postpone(p *pair) {
+	if !p.postponed && !p.closed {
+		p.postponed = true
+		l.tails = append(l.tails, p)
+	}
+}
+
+// finish goes on with those that have been told goodbye.
+func (l *loop) finish() {
+	most := goodbyeTime
+	if l.busy() {
+		most = tailTime
+	}
+	for begin := time.Now(); len(l.tails) > 0 && time.Since(begin) < most; {
+		p := l.tails[0]
+		l.tails[0] = nil
+		l.tails = l.tails[1:]
+		p.postponed = false
+		p.tail()
+	}
 }
 
 // add takes a pair. If nothing has been read of it, the loop needn't even be
@@ -214,8 +262,8 @@ func (l *loop) remove(fd int) {
 	l.pairs[fd] = nil
 }
 
-// goodbye has the pair say goodbye, when it is its turn.
-func (l *loop) goodbye(p *pair) {
+// end has the pair say goodbye, when it is its turn.
+func (l *loop) end(p *pair) {
 	l.tell(func() { l.ended = append(l.ended, p) })
 }
 

@@ -1,7 +1,9 @@
 package relay_test
 
 import (
+	"errors"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/portcullis-auth/portcullis/gateway/relay"
@@ -237,4 +240,51 @@ func TestR2WhatHadNotBegunIsDropped(t *testing.T) {
 	l.client.wantClose(t, 3003, "session_revoked", false)
 	_ = l.backend.Close()
 	l.wait()
+}
+
+// A loop forgets a pair that has ended, also if many end at once.
+func TestLoopForgetsWhoHasEnded(t *testing.T) {
+	if kept := relay.InboxKeeps(1000); kept > 0 {
+		t.Errorf("%d of 1000 are still in its memory", kept)
+	}
+}
+
+// An event that is left over of somebody who had the descriptor before doesn't
+// let bytes overtake those that came with the handshake.
+func TestStaleEventsMoveNothing(t *testing.T) {
+	client, err1 := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	backend, err2 := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range append(client[:], backend[:]...) {
+		defer func() { _ = unix.Close(fd) }()
+	}
+	if _, err := unix.Write(client[1], []byte("second")); err != nil {
+		t.Fatal(err)
+	}
+	relay.HandleEarly(client[0], backend[0])
+	got := make([]byte, 10)
+	if n, err := unix.Read(client[0], got); err != nil || string(got[:n]) != "second" {
+		t.Errorf("%q are left, %v; want all", got[:max(n, 0)], err)
+	}
+}
+
+// A side that resets is noticed, also while the other one takes nothing, so that
+// nobody reads from it.
+func TestResetsAreNoticedBehindAQueue(t *testing.T) {
+	for _, who := range []string{"client", "backend"} {
+		l := newLine(t, way{}, 50*time.Millisecond)
+		gone := l.client
+		if who == "backend" {
+			gone = l.backend
+		}
+		for flood, err := masked(ws.OpBinary, strings.Repeat("x", 1<<20)), error(nil); err == nil; {
+			_ = gone.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // until nothing moves
+			_, err = gone.Write(flood)
+		}
+		_ = gone.Conn.(*net.TCPConn).SetLinger(0)
+		_ = gone.Close()
+		l.wait()
+	}
 }

@@ -21,6 +21,7 @@ type pair struct {
 	client, backend peer
 	timer           timer
 	listed          bool // in loop.ready
+	postponed       bool // in loop.tails
 	closed          bool
 	farewell        farewell
 
@@ -41,6 +42,7 @@ type peer struct {
 
 	readable bool // there may be something to read
 	hup      bool // there is an end, or an error, behind what is to be read
+	failed   bool // it is an error
 	eof      bool // nothing more comes
 	broken   bool // it takes nothing more
 	lost     bool // what it was sent are no frames: none can be added
@@ -78,12 +80,13 @@ func (p *pair) watch() bool {
 		}
 		e := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
 		if err := unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_ADD, fd, &e); err != nil {
+			_ = unix.EpollCtl(p.loop.epoll, unix.EPOLL_CTL_DEL, p.client.fd, nil) // so that another try may do
 			return false
 		}
 	}
 	p.watched = true
 	if p.bye != nil {
-		p.loop.goodbye(p)
+		p.loop.end(p)
 	}
 	return true
 }
@@ -93,8 +96,8 @@ func (p *pair) watch() bool {
 func (p *pair) handle(fd int, events uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bye != nil {
-		p.sayGoodbye()
+	if !p.watched { // an event of somebody else's, who had the descriptor before
+		return
 	}
 	switch fd {
 	case p.client.fd:
@@ -102,10 +105,32 @@ func (p *pair) handle(fd int, events uint32) {
 	case p.backend.fd:
 		p.backend.noted(events)
 	}
+	switch {
+	case p.bye == nil:
+		p.work()
+		p.unheard()
+	case p.farewell.begun:
+		p.loop.postpone(p)
+	}
+}
+
+// work does what there is to do.
+func (p *pair) work() {
 	p.flush(&p.client)
 	p.flush(&p.backend)
 	p.move(&p.client)
 	p.move(&p.backend)
+}
+
+// unheard is for a side that has gone, which nobody notices who doesn't read from
+// it, because the other side takes nothing.
+func (p *pair) unheard() {
+	switch {
+	case p.client.failed && p.backend.queue != nil:
+		p.close()
+	case p.backend.failed && p.client.queue != nil:
+		p.patience()
+	}
 }
 
 func (side *peer) noted(events uint32) {
@@ -114,6 +139,9 @@ func (side *peer) noted(events uint32) {
 	}
 	if events&^(unix.EPOLLOUT|unix.EPOLLIN) != 0 {
 		side.hup = true
+	}
+	if events&unix.EPOLLERR != 0 {
+		side.failed = true
 	}
 }
 
@@ -136,7 +164,7 @@ func (p *pair) move(from *peer) {
 		n, err := read(from.fd, p.loop.buf[:])
 		switch {
 		case err == unix.EAGAIN: //nolint:errorlint // an Errno as it is
-			from.readable = false
+			from.readable, from.hup, from.failed = false, false, false
 			return
 		case n == 0:
 			from.readable, from.eof = false, true
@@ -342,7 +370,7 @@ func (p *pair) closeSide(side *peer) {
 	if side.fd < 0 {
 		return
 	}
-	if p.bye != nil && (!side.shut || side.broken) {
+	if p.bye != nil && !side.shut {
 		side.cut = true
 	}
 	if side.cut { // with a reset
@@ -371,5 +399,5 @@ func (p *pair) end(cause error) {
 	if !watched { // watch will see it
 		return
 	}
-	p.loop.goodbye(p)
+	p.loop.end(p)
 }

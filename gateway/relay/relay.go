@@ -25,7 +25,7 @@ type Result struct {
 	Cause          error // why authorization ended; nil: it didn't
 	FromClient     int64 // bytes that the client sent and the backend took
 	FromBackend    int64
-	BackendAborted bool // inside of a frame, so that the backend got no Close
+	BackendAborted bool // the backend got no Close frame: it stood inside of a frame, or had gone
 }
 
 // An Engine moves the frames of many sockets. The zero value works, for
