@@ -267,6 +267,44 @@ func TestRecheckAfterRenewal(t *testing.T) {
 	})
 }
 
+// Of the sockets that live on one token, each way to leave it lets go of it.
+func TestRecheckForgetsTokens(t *testing.T) {
+	rechecking(t, time.Minute, func(t *testing.T, g *portcullis.Guard, _ *tokenSystem) {
+		closed, _ := admit(t, g, "shared", asSocket...)
+		renewed, _ := admit(t, g, "shared", asSocket...)
+		ended, _ := admit(t, g, "shared", asSocket...)
+		if err := g.Renew(t.Context(), renewed.Handle(), "new"); err != nil {
+			t.Fatal(err)
+		}
+		closed.Close()
+		ended.End(portcullis.ErrRevoked)
+		ended.Close()
+		renewed.Close()
+		if !g.Empty() {
+			t.Error("something is left")
+		}
+	})
+}
+
+// A socket that is renewed after RecheckNow is still asked about at once, by its
+// new token.
+func TestRecheckNowSurvivesARenewal(t *testing.T) {
+	rechecking(t, time.Hour, func(t *testing.T, g *portcullis.Guard, s *tokenSystem) {
+		socket, _ := admit(t, g, "old", asSocket...)
+		defer socket.Close()
+		time.Sleep(5 * time.Second)
+		g.RecheckNow(func(*portcullis.Identity) bool { return true })
+		if err := g.Renew(t.Context(), socket.Handle(), "new"); err != nil {
+			t.Fatal(err)
+		}
+		before := s.asked("new")
+		time.Sleep(5 * time.Second)
+		if s.asked("new") == before {
+			t.Error("the new token wasn't asked about")
+		}
+	})
+}
+
 // RecheckNow asks about those that match, afresh, and about those with no time
 // of their own too.
 func TestRecheckNow(t *testing.T) {
