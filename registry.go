@@ -228,7 +228,7 @@ func (g *registry) expire(now time.Time) {
 // settled returns when every session that has left the heap has ended.
 func (g *registry) settled() {
 	g.ending.Lock()
-	defer g.ending.Unlock() //nolint:staticcheck // there is nothing to do meanwhile
+	defer g.ending.Unlock()
 }
 
 // revoke remembers the revocation and returns the sessions that it ends.
