@@ -292,7 +292,7 @@ func TestRecheckNowSurvivesARenewal(t *testing.T) {
 	rechecking(t, time.Hour, func(t *testing.T, g *portcullis.Guard, s *tokenSystem) {
 		socket, _ := admit(t, g, "old", asSocket...)
 		defer socket.Close()
-		time.Sleep(5 * time.Second)
+		time.Sleep(5500 * time.Millisecond) // between two looks at what is due
 		g.RecheckNow(func(*portcullis.Identity) bool { return true })
 		if err := g.Renew(t.Context(), socket.Handle(), "new"); err != nil {
 			t.Fatal(err)
