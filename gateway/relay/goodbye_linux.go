@@ -14,14 +14,20 @@ func (p *pair) goodbye() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sayGoodbye()
-	p.loop.postpone(p)
 }
 
-// tail is the turn of a pair that has said it.
+// tail is the turn of a pair that has said it. Only now the streams end: for the
+// price of that, another one has its Close frame on the wire.
 func (p *pair) tail() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.work()
+	for _, side := range []*peer{&p.client, &p.backend} {
+		if side.shutting && !side.broken {
+			p.shut(side)
+		}
+	}
+	p.check()
 }
 
 // sayGoodbye ends both sides, once. What is queued and had not begun is dropped.
@@ -44,6 +50,7 @@ func (p *pair) sayGoodbye() {
 	p.farewell.finishing = !client.lost && !client.broken && !client.shut
 	p.finish()
 	p.check()
+	p.loop.postpone(p)
 }
 
 // finish tells the client goodbye, if its stream stands between two frames.
@@ -56,8 +63,8 @@ func (p *pair) finish() {
 	p.sayClose(client, p.bye.client)
 }
 
-// sayClose sends the Close frame, unless the other side has sent one, and ends
-// the stream. A stream inside of a frame gets neither.
+// sayClose sends the Close frame, unless the other side has sent one; the stream is
+// to end behind it. A stream inside of a frame gets neither.
 func (p *pair) sayClose(to *peer, frame []byte) {
 	if to.lost || to.broken || to.fd < 0 || !to.shut && !to.out.AtBoundary() {
 		to.cut = true
@@ -71,9 +78,7 @@ func (p *pair) sayClose(to *peer, frame []byte) {
 			to.queue.ours = true
 		}
 	}
-	if !to.broken {
-		p.shut(to)
-	}
+	to.shutting = to.shutting || !to.broken
 }
 
 // checkGoodbye closes the sides that have nothing more to expect.

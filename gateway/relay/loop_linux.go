@@ -13,7 +13,7 @@ import (
 const (
 	readSize  = 64 << 10 // how much is read at once, in bytes
 	burst     = 4        // how often one side is read before others have their turn
-	maxEvents = 128      // how many events are taken at once
+	maxEvents = 1024     // how many events are taken at once
 	farewells = 8        // how many ended pairs are taken at once
 	spare     = 16       // how many blocks are kept for later
 )
@@ -22,7 +22,7 @@ const (
 // waiting: to be told goodbye, and while others are waiting for that, to do what
 // is left to do after it.
 const (
-	goodbyeTime = time.Millisecond
+	goodbyeTime = time.Millisecond / 4
 	tailTime    = goodbyeTime / 16
 )
 

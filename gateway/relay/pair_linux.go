@@ -370,7 +370,7 @@ func (p *pair) closeSide(side *peer) {
 	if side.fd < 0 {
 		return
 	}
-	if p.bye != nil && !side.shut {
+	if told := side.shutting && side.queue == nil; p.bye != nil && !told {
 		side.cut = true
 	}
 	if side.cut { // with a reset
