@@ -32,6 +32,15 @@ var badRoutes = []struct{ name, keys, want string }{
 	{"login script", "login: 'javascript:alert(1)'", "5:12: routes[0].login: is not the URL of a page; write an http or https URL, or a path, as in https://login.example.com/?return={url}"},
 	{"login mark in path", "login: /{url}", "5:12: routes[0].login: has {url} before its query; put it behind a ?, as in /login?return={url}"},
 	{"login other mark", "login: '/login?to={uri}'", "5:12: routes[0].login: has braces around something else than url; write {url}"},
+	{"cors word", "cors: allow", "5:11: routes[0].cors: is none of the words allowed; write off or pass"},
+	{"insecure path word", "insecure_paths: [encoded_slash, dots]", "5:37: routes[0].insecure_paths[1]: is none of the words allowed; write encoded_slash or double_slash or semicolon"},
+	{"frames word", "frames: lax", "5:13: routes[0].frames: is none of the words allowed; write strict or transparent"},
+	{"utf8 of what isn't looked at", "frames: transparent\nutf8: true", "6:11: routes[0].utf8: has no meaning where frames are transparent; remove one of them"},
+	{"ping", "ping: 30", "5:11: routes[0].ping: must be a duration, but is a number; write a number with a unit, as in 500ms, 10s, 5m or 24h"},
+	{"stall", "stall: 0s", "5:12: routes[0].stall: is too short; write 1s or more"},
+	{"limit", "limits: {messages_per_second: many}", "5:35: routes[0].limits.messages_per_second: is not a whole number; write a number, as in 10"},
+	{"limit size", "limits: {message_size: 64KB}", "5:28: routes[0].limits.message_size: is not a size; write a number of bytes, as in 512, 64KiB or 1MiB"},
+	{"limit of connections", "limits: {connections: 5}", "5:14: routes[0].limits.connections: unknown key; the keys here are body_size, bytes_per_second, bytes_per_user, fragments, handshakes_per_address, handshakes_per_second, handshakes_per_user, message_size, messages_per_second, messages_per_user, requests_per_address, requests_per_second, requests_per_user, sockets, sockets_per_address, sockets_per_user"},
 	{"ca missing", "backend_ca_file: nowhere.pem", "5:22: routes[0].backend_ca_file: has no meaning for an http backend; remove it, or write https"},
 }
 

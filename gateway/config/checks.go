@@ -27,6 +27,9 @@ var checks = map[string]func(string) (problem, fix string){
 	"user":    checkUserURL,
 	"field":   checkPointer,
 	"segment": checkSegment,
+	"domain":  checkDomain,
+
+	"directory": checkDirectory,
 }
 
 func checkAddress(s string) (problem, fix string) {
@@ -193,6 +196,23 @@ func checkHost(s string) (problem, fix string) {
 		return "is not a host", how
 	}
 	return "", ""
+}
+
+// checkDomain is for a name that a certificate is to be for.
+func checkDomain(s string) (problem, fix string) {
+	if isIP(s) || !isHostname(s) {
+		return "is not a host name", "write one, as in app.example.com"
+	}
+	return "", ""
+}
+
+// checkDirectory is for an ACME server (RFC 8555, section 6.1).
+func checkDirectory(s string) (problem, fix string) {
+	u, problem, fix := parseURL(s)
+	if problem == "" && u.Scheme != "https" {
+		return "is not https", "write the directory URL of the certificate authority"
+	}
+	return problem, fix
 }
 
 func isIP(s string) bool {

@@ -17,6 +17,7 @@
 package config
 
 import (
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -29,6 +30,28 @@ type Config struct {
 	// Listen is where users connect, as HOST:PORT. Without HOST it is every
 	// address of the machine.
 	Listen string `yaml:"listen" default:":8080" check:"address"`
+
+	// TLS has that listener speak TLS, with HTTP/1.1 and HTTP/2. Without it it
+	// speaks HTTP/1.1 in the clear, as behind a load balancer.
+	TLS *TLS `yaml:"tls"`
+
+	// ProxyProtocol is whose connections begin with a PROXY protocol header
+	// (version 1 or 2), which states the client's address: addresses, or
+	// networks as in 10.0.0.0/8. A connection from there without one is closed.
+	ProxyProtocol []netip.Prefix `yaml:"proxy_protocol" one:"true"`
+
+	// TrustedProxies is whose X-Forwarded-For, X-Forwarded-Proto and
+	// X-Forwarded-Host are believed: addresses, or networks. Everybody else's are
+	// removed.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" one:"true"`
+
+	// Limits bounds what clients may do, all routes together.
+	Limits Limits `yaml:"limits"`
+
+	// AccessLog is how many requests there are for each one that is logged: 1
+	// logs all of them, 100 one in a hundred, 0 none. Refusals, and all that
+	// happens to sockets, are always logged.
+	AccessLog Count `yaml:"access_log" default:"0"`
 
 	// Admin is the listener for the operator: the admin API, metrics, health.
 	Admin Admin `yaml:"admin"`

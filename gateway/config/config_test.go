@@ -54,6 +54,11 @@ func TestBad(t *testing.T) {
 			wantError(t, verify+routes+test.keys+"\n", "portcullis.yaml:"+test.want)
 		})
 	}
+	for _, test := range badListen {
+		t.Run("listen "+test.name, func(t *testing.T) {
+			wantError(t, verify+routes+test.keys+"\n", "portcullis.yaml:"+test.want)
+		})
+	}
 	for _, test := range badBackends {
 		t.Run("backend "+test.backend, func(t *testing.T) {
 			wantError(t, verify+"routes:\n  - path: /\n    backend: '"+test.backend+"'\n", "portcullis.yaml:4:14: routes[0].backend: "+test.want)

@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,7 +51,7 @@ type docs map[string]string
 func readDocs(t *testing.T) docs {
 	t.Helper()
 	all := make(docs)
-	for _, file := range []string{"config.go", "route.go", "signals.go", "verify.go"} {
+	for _, file := range []string{"config.go", "listen.go", "route.go", "signals.go", "verify.go"} {
 		tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +77,11 @@ func readDocs(t *testing.T) docs {
 // text returns the comment of a field as one line that calls it by its key.
 func (d docs) text(t *testing.T, typ reflect.Type, f reflect.StructField) string {
 	t.Helper()
-	text := strings.Join(strings.Fields(d[typ.Name()+"."+f.Name]), " ")
+	owner := typ // or what it embeds
+	if n := len(f.Index) - 1; n > 0 {
+		owner = typ.FieldByIndex(f.Index[:n]).Type
+	}
+	text := strings.Join(strings.Fields(d[owner.Name()+"."+f.Name]), " ")
 	rest, ok := strings.CutPrefix(text, f.Name+" ")
 	if !ok {
 		t.Errorf("the comment of %s.%s doesn't begin with its name", typ.Name(), f.Name)
@@ -184,6 +189,8 @@ func typeName(t *testing.T, typ reflect.Type, tag reflect.StructTag) string {
 		return strings.Join(forms, " or ")
 	case reflect.TypeFor[*url.URL](), reflect.TypeFor[config.LoginURL]():
 		return "URL"
+	case reflect.TypeFor[netip.Prefix]():
+		return "network"
 	case reflect.TypeFor[*rule.Rule]():
 		return "[CEL](https://cel.dev) expression"
 	case reflect.TypeFor[string]():

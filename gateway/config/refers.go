@@ -53,10 +53,7 @@ func (k *checker) secret(key, name, file, env string) Secret {
 
 // file reads a file that the configuration refers to.
 func (k *checker) file(key, name string, limit int64) (string, bool) {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(k.dir, name)
-	}
-	text, err := k.outside.read(name, limit)
+	text, err := k.outside.read(k.path(name), limit)
 	if err != nil {
 		k.fail(key, "refers to a file that cannot be read: "+reason(err), "create it, or correct the name")
 		return "", false
@@ -66,11 +63,17 @@ func (k *checker) file(key, name string, limit int64) (string, bool) {
 
 // folder returns the path of a folder that the configuration refers to.
 func (k *checker) folder(key, name string) string {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(k.dir, name)
-	}
+	name = k.path(name)
 	if err := k.outside.folder(name); err != nil {
 		k.fail(key, "refers to a folder that cannot be used: "+reason(err), "create it, or correct the name")
 	}
 	return name
+}
+
+// path returns a name that is relative to the configuration file's folder.
+func (k *checker) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(k.dir, name)
 }

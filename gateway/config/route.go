@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/x509"
 	"net/url"
+	"time"
 
 	"github.com/portcullis-auth/portcullis/gateway/rule"
 )
@@ -63,6 +64,41 @@ type Route struct {
 	// with the code and reason that say why: script cannot see the status of a
 	// handshake. The backend hears nothing of it.
 	AcceptThenClose bool `yaml:"accept_then_close" default:"false"`
+
+	// CORS is what happens to the preflights of browsers, which carry no token:
+	// pass lets them through to the backend without one, if their Origin is one
+	// that may open sockets here.
+	CORS string `yaml:"cors" default:"off" enum:"off pass"`
+
+	// InsecurePaths are ambiguous paths that the backend needs, and that are let
+	// through as they are: an encoded slash (%2F), an empty segment (//), a
+	// semicolon. The rule and the backend see the raw path, and must read it in
+	// the same way.
+	InsecurePaths []string `yaml:"insecure_paths" enum:"encoded_slash double_slash semicolon" one:"true"`
+
+	// Frames is how a socket's frames are treated: strict refuses those that break
+	// the protocol's rules (RFC 6455, section 5), transparent only follows where
+	// one ends.
+	Frames string `yaml:"frames" default:"strict" enum:"strict transparent"`
+
+	// UTF8 has text messages checked too, which are unmasked for that.
+	UTF8 bool `yaml:"utf8" default:"false"`
+
+	// Ping is how long a socket's client may be silent before it is pinged. One
+	// that says nothing for as long again is gone. 0s never pings: only the
+	// operating system notices a client that vanishes, after some minutes.
+	Ping time.Duration `yaml:"ping" default:"0s" max:"1h"`
+
+	// Idle is how long a socket may live without a message either way, pings
+	// apart. 0s is for ever.
+	Idle time.Duration `yaml:"idle" default:"0s" max:"720h"`
+
+	// Stall is how long one side of a socket may take for the 64 KiB that wait
+	// for it, before it is too slow.
+	Stall time.Duration `yaml:"stall" default:"1m" min:"1s" max:"1h"`
+
+	// Limits bounds what clients may do on this route.
+	Limits RouteLimits `yaml:"limits"`
 
 	// Line is where the route stands in the file.
 	Line int `yaml:"-"`

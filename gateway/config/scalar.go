@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
@@ -34,6 +35,7 @@ func init() { // scalars and places refer to each other
 		reflect.TypeFor[*url.URL]():      {decode: decodeURL},
 		reflect.TypeFor[*rule.Rule]():    {decode: decodeRule},
 		reflect.TypeFor[Place]():         {decode: decodePlace},
+		reflect.TypeFor[netip.Prefix]():  {decode: decodeNetwork},
 	}
 }
 
@@ -170,10 +172,14 @@ func decodeURL(_ *decoder, n *yaml.Node, v reflect.Value, _ string, tag reflect.
 }
 
 func decodeRule(d *decoder, n *yaml.Node, v reflect.Value, key string, _ reflect.StructTag) (problem, fix string) {
+	return compiled(d, n, v, key, rule.Compile)
+}
+
+func compiled[T any](d *decoder, n *yaml.Node, v reflect.Value, key string, compile func(string) (T, error)) (problem, fix string) {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
 		return "must be an expression, but is " + kindOf(n), "put it in single quotes"
 	}
-	r, err := rule.Compile(n.Value)
+	r, err := compile(n.Value)
 	var mistakes rule.Errors
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {

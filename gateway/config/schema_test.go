@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
@@ -41,7 +42,7 @@ func schemaOf(t *testing.T, typ reflect.Type, tag reflect.StructTag, doc docs) *
 			s.Enum = append(s.Enum, word)
 		}
 		return s
-	case reflect.TypeFor[*url.URL](), reflect.TypeFor[*rule.Rule]():
+	case reflect.TypeFor[*url.URL](), reflect.TypeFor[*rule.Rule](), reflect.TypeFor[netip.Prefix]():
 		return &jsonschema.Schema{Type: "string", MinLength: jsonschema.Ptr(1)}
 	}
 	switch typ.Kind() {

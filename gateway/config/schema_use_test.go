@@ -20,11 +20,16 @@ import (
 	"github.com/portcullis-auth/portcullis/gateway/config"
 )
 
-// testCA is some certificate in PEM.
-var testCA = func() string {
+// testCA is some certificate in PEM, and testCAKey its key.
+var testCA, testCAKey = func() (cert, key string) {
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+	der, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }()
 
 // testKey is some private key in PEM.

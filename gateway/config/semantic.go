@@ -25,6 +25,7 @@ func (k *checker) config(c *Config) {
 		}
 		k.fail(key, "both listeners have the same address", "change the port of one of them")
 	}
+	k.tls(c.TLS)
 	k.places(c.Tokens, "tokens")
 	k.verify(c.Verify)
 	k.logout(c.Logout)
@@ -135,6 +136,9 @@ func (k *checker) routes(routes []Route) {
 				}
 			}
 		}
+		if r.UTF8 && r.Frames == "transparent" {
+			k.fail(key+".utf8", "has no meaning where frames are transparent", "remove one of them")
+		}
 		k.backendCA(r, key)
 		if r.Path == "" || k.failed[key+".host"] {
 			continue
@@ -157,14 +161,19 @@ func (k *checker) backendCA(r *Route, key string) {
 		k.fail(key, "has no meaning for an http backend", "remove it, or write https")
 		return
 	}
-	pem, ok := k.file(key, r.BackendCAFile, maxFile)
+	r.BackendCA = k.roots(key, r.BackendCAFile)
+}
+
+// roots reads a file of certificates; nil: it has an error.
+func (k *checker) roots(key, name string) *x509.CertPool {
+	pem, ok := k.file(key, name, maxFile)
 	if !ok {
-		return
+		return nil
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(pem)) {
 		k.fail(key, "refers to a file without certificates", "it must be in PEM: -----BEGIN CERTIFICATE-----")
-		return
+		return nil
 	}
-	r.BackendCA = pool
+	return pool
 }
