@@ -1,27 +1,17 @@
-// Package wsframe finds frame boundaries in a WebSocket's byte stream
-// (RFC 6455, section 5.2) without buffering, unmasking or copying it, and
-// writes Close frames.
-//
-// It reads headers only. It doesn't judge them, except for a length that no
-// frame can have: rules about frames belong to whoever forwards them.
+// Package wsframe reads a WebSocket's byte stream (RFC 6455, section 5), however
+// it is cut, without buffering, changing or copying it. A [Follower] finds the
+// frames' boundaries; a [Checker] also holds the frames to rules. Neither reads
+// more than headers, unless text is to be checked. And it writes Close frames.
 package wsframe
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "errors"
 
 // ErrLength says that a frame's 64-bit length has its highest bit set, which
 // RFC 6455, section 5.2 forbids. What follows can't be told apart any more.
 var ErrLength = errors.New("frame length has its highest bit set")
 
-// opClose is the Close frame's opcode.
-const opClose = 0x8
-
-// maxHeader is the longest header: 2 bytes, a 64-bit length and a mask.
-const maxHeader = 14
-
-// A Follower knows where in a frame a byte stream is. The zero value stands
+// A Follower knows where in a frame a byte stream is. It judges nothing but a
+// length that no frame can have. The zero value stands
 // before the first byte of the first frame. It is not safe for concurrent use
 // and allocates nothing.
 type Follower struct {
@@ -45,17 +35,15 @@ func (f *Follower) Closed() bool { return f.closed }
 // [ErrLength] the Follower must not be used any more.
 func (f *Follower) Next(p []byte) (n int, err error) {
 	if f.payload == 0 {
-		for need := f.need(); int(f.have) < need; need = f.need() {
-			c := copy(f.header[f.have:need], p[n:])
-			n += c
-			f.have += uint8(c)
-			if int(f.have) < need {
+		h, ok := p, false
+		if n, ok = header(p); !ok || f.have > 0 {
+			if n, ok = f.gather(p); !ok {
 				return n, nil
 			}
+			h = f.header[:]
 		}
-		f.opcode = f.header[0] & 0x0F
-		f.payload = f.length()
-		f.have = 0
+		f.opcode = h[0] & bitsOpcode
+		f.payload = payloadLength(h)
 		if f.payload>>63 != 0 {
 			return n, ErrLength
 		}
@@ -81,32 +69,20 @@ func (f *Follower) Advance(p []byte) error {
 	return nil
 }
 
-// need returns how long the header is, as far as the bytes seen tell.
-func (f *Follower) need() int {
-	if f.have < 2 {
-		return 2
+// gather completes a header that comes in pieces, and reports whether it is
+// whole. It returns how many bytes of p belong to it.
+func (f *Follower) gather(p []byte) (n int, ok bool) {
+	for need := 2; n < len(p); { // bytes that the header has at least
+		f.header[f.have] = p[n]
+		f.have++
+		n++
+		if f.have >= 2 {
+			need = headerSize(f.header[1])
+		}
+		if int(f.have) == need {
+			f.have = 0
+			return n, true
+		}
 	}
-	need := 2
-	switch f.header[1] & 0x7F {
-	case 126:
-		need += 2
-	case 127:
-		need += 8
-	}
-	if f.header[1]&0x80 != 0 {
-		need += 4
-	}
-	return need
-}
-
-// length returns the payload's length from a complete header.
-func (f *Follower) length() uint64 {
-	switch l := f.header[1] & 0x7F; l {
-	case 126:
-		return uint64(binary.BigEndian.Uint16(f.header[2:]))
-	case 127:
-		return binary.BigEndian.Uint64(f.header[2:])
-	default:
-		return uint64(l)
-	}
+	return n, false
 }
