@@ -94,6 +94,8 @@ func (c *checker) selects(e ast.Expr) {
 		known = fields[identityType.TypeName()]
 	case "request":
 		known = fields[requestType.TypeName()]
+	case "message":
+		known = fields[messageType.TypeName()]
 	default:
 		return
 	}

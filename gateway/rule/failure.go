@@ -19,20 +19,23 @@ var (
 
 // explain returns what CEL's error may tell. A missing key is named if the
 // expression itself names it; a key that was computed may be somebody's data.
-func (r *Rule) explain(err error) error {
+func (c *compiled) explain(err error) error {
 	var (
 		cancelled interpreter.EvalCancelledError
 		unknown   *unstatedError
+		bad       unreadable
 	)
 	switch {
 	case errors.As(err, &cancelled):
 		return errCost
 	case errors.As(err, &unknown):
 		return unknown
+	case errors.As(err, &bad):
+		return bad
 	}
 	text := err.Error()
 	if _, key, ok := strings.Cut(text, "no such key: "); ok {
-		if r.names[key] {
+		if c.names[key] {
 			return &missingError{key: key}
 		}
 		return errMissing
@@ -58,3 +61,8 @@ func (e *missingError) Is(target error) bool { return target == errMissing }
 type unstatedError struct{ field string }
 
 func (e *unstatedError) Error() string { return "the token doesn't state identity." + e.field }
+
+// An unreadable says why a message has no such value.
+type unreadable string
+
+func (e unreadable) Error() string { return string(e) }

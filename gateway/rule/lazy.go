@@ -77,23 +77,28 @@ func decode(raw json.RawMessage) any {
 	return number(v)
 }
 
-// number replaces every [json.Number] in v by an int64, uint64 or float64. An
-// integer must not become a float64 while it fits elsewhere: two account
-// numbers that differ in the last digit would be equal.
+// numeral returns a JSON number as an int64, uint64 or float64. An integer must
+// not become a float64 while it fits elsewhere: two account numbers that differ
+// in the last digit would be equal.
+func numeral(text string) (any, error) {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i, nil
+	}
+	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return u, nil
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
+// number replaces every [json.Number] in v by its numeral.
 func number(v any) any {
 	switch v := v.(type) {
 	case json.Number:
-		if i, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
-			return i
-		}
-		if u, err := strconv.ParseUint(v.String(), 10, 64); err == nil {
-			return u
-		}
-		f, err := v.Float64()
+		n, err := numeral(v.String())
 		if err != nil {
 			return types.NewErr("number out of range")
 		}
-		return f
+		return n
 	case []any:
 		for i := range v {
 			v[i] = number(v[i])

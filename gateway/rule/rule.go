@@ -1,7 +1,8 @@
 // Package rule decides by an expression, written in CEL (https://cel.dev),
-// whether a request with a valid token is allowed:
+// whether a request with a valid token is allowed, or a message of a socket:
 //
 //	"chat" in identity.scopes && request.method != "DELETE"
+//	message.size < 1000 && message.json.type in ["chat", "ping"]
 //
 // An expression sees two variables. Each field has a type, and a mistake in a
 // name or a type is found when the rule is compiled:
@@ -26,6 +27,23 @@
 // As in all of CEL, true || (an error) is true and false && (an error) is
 // false, whichever stands first.
 //
+// # Messages
+//
+// A [Message] decides about what the client of a socket sends, by the same
+// variables and one more:
+//
+//	message.type   string: "text" or "binary"
+//	message.size   int: bytes
+//	message.text   string; of a text message
+//	message.json   any; of a text message that is JSON
+//
+// message.json must be JSON about which two parsers cannot disagree (no name
+// twice in an object, numbers in range), nested at most 32 deep,
+// with at most [MaxValues] values. What is anything else can't be told, so
+// whatever asks for message.json doesn't allow it; has(message.json) is no
+// question, but has(message.json.room) is. An integer is an int (or a uint, if
+// it is too large for that), any other number a double.
+//
 // # Limits
 //
 // An expression can do nothing but look at its variables: it has no clock and
@@ -46,27 +64,15 @@ import (
 )
 
 // A Rule is a compiled expression. It may be used concurrently.
-type Rule struct {
-	source  string
-	program cel.Program
-	names   map[string]bool // names that source spells out: these may be told in errors
-}
+type Rule struct{ compiled }
 
 // Compile makes a Rule of an expression. An error is of type [Errors].
 func Compile(expr string) (*Rule, error) {
-	env, err := environment()
-	if err != nil {
-		return nil, Errors{{Line: 1, Column: 1, Message: "cannot set up CEL: " + err.Error()}}
-	}
-	ast, names, errs := check(env, expr)
+	c, _, errs := compile(environment, expr)
 	if errs != nil {
 		return nil, errs
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit))
-	if err != nil {
-		return nil, Errors{{Line: 1, Column: 1, Message: err.Error()}}
-	}
-	return &Rule{source: expr, program: program, names: names}, nil
+	return &Rule{c}, nil
 }
 
 // Allow returns nil if the Rule is true for the request and the Identity. Any
@@ -91,14 +97,38 @@ func (r *Rule) Allow(req *http.Request, id *portcullis.Identity) error {
 
 var errFalse = fmt.Errorf("%w: rule: false", portcullis.ErrForbidden)
 
-// ReadsHeaders reports whether the Rule looks at request.headers.
-func (r *Rule) ReadsHeaders() bool { return r.names["headers"] }
+// compiled is what a [Rule] and a [Message] have in common.
+type compiled struct {
+	source  string
+	program cel.Program
+	names   map[string]bool // names that source spells out: these may be told in errors
+}
 
-// String returns the expression that the Rule was compiled from.
-func (r *Rule) String() string { return r.source }
+// compile also returns the checked expression.
+func compile(environment func() (*cel.Env, error), expr string) (compiled, *cel.Ast, Errors) {
+	env, err := environment()
+	if err != nil {
+		return compiled{}, nil, Errors{{Line: 1, Column: 1, Message: "cannot set up CEL: " + err.Error()}}
+	}
+	ast, names, errs := check(env, expr)
+	if errs != nil {
+		return compiled{}, nil, errs
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit), comparisons)
+	if err != nil {
+		return compiled{}, nil, Errors{{Line: 1, Column: 1, Message: err.Error()}}
+	}
+	return compiled{source: expr, program: program, names: names}, ast, nil
+}
 
-// MarshalText returns the expression that the Rule was compiled from.
-func (r *Rule) MarshalText() ([]byte, error) { return []byte(r.source), nil }
+// ReadsHeaders reports whether the expression looks at request.headers.
+func (c *compiled) ReadsHeaders() bool { return c.names["headers"] }
+
+// String returns the expression.
+func (c *compiled) String() string { return c.source }
+
+// MarshalText returns the expression.
+func (c *compiled) MarshalText() ([]byte, error) { return []byte(c.source), nil }
 
 // An Error is one mistake in an expression.
 type Error struct {

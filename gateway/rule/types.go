@@ -9,10 +9,11 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 )
 
-// The types of the two variables, as CEL calls them in its messages.
+// The types of the variables, as CEL calls them in its messages.
 var (
 	identityType = types.NewObjectType("Identity")
 	requestType  = types.NewObjectType("Request")
+	messageType  = types.NewObjectType("Message")
 )
 
 // fields holds what the variables have to offer, by type.
@@ -41,7 +42,15 @@ var fields = map[string]map[string]*types.FieldType{
 			func(r *request) bool { return r.headers().any() },
 			func(r *request) (any, error) { return r.headers(), nil }),
 	},
+	messageType.TypeName(): {
+		"type": text((*message).kind),
+		"size": field(types.IntType, always, func(m *message) (any, error) { return types.Int(len(m.payload)), nil }),
+		"text": field(types.StringType, func(m *message) bool { return m.isText }, (*message).text),
+		"json": field(types.DynType, always, (*message).json), // CompileMessage refuses has(message.json)
+	},
 }
+
+func always(*message) bool { return true }
 
 // field describes a field of the variable that holds a *T.
 func field[T any](t *types.Type, isSet func(*T) bool, get func(*T) (any, error)) *types.FieldType {
@@ -93,6 +102,8 @@ func (p provider) FindStructType(name string) (*types.Type, bool) {
 		return types.NewTypeTypeWithParam(identityType), true
 	case requestType.TypeName():
 		return types.NewTypeTypeWithParam(requestType), true
+	case messageType.TypeName():
+		return types.NewTypeTypeWithParam(messageType), true
 	}
 	return p.Provider.FindStructType(name)
 }
