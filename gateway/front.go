@@ -11,41 +11,48 @@ import (
 )
 
 // ambiguous says why two parsers could read the request differently, so that
-// the rule would see something else than the backend; "" if they couldn't. What
-// net/http has refused or normalized already isn't looked for.
-func ambiguous(r *http.Request) string {
+// the rule would see something else than the backend; "" if they couldn't, but
+// for the oddities, which a route may let through. What net/http has refused or
+// normalized already isn't looked for.
+func ambiguous(r *http.Request) (odd oddities, why string) {
 	target := r.RequestURI
 	path, query, _ := strings.Cut(target, "?")
 	switch {
 	case r.Method == http.MethodConnect:
-		return "CONNECT is not served here"
+		return 0, "CONNECT is not served here"
 	case !strings.HasPrefix(target, "/"):
-		return "the request target must be a path"
+		return 0, "the request target must be a path"
 	case !plainHost(r.Host):
-		return "the Host must be a name or an address, and perhaps a port"
-	case strings.Contains(path, "//"):
-		return "the path holds an empty segment"
+		return 0, "the Host must be a name or an address, and perhaps a port"
+	case strings.HasPrefix(target, "//"): // to many that is a host
+		return 0, "the path begins with an empty segment"
 	case strings.ContainsAny(target, "#\\"):
-		return "the request target holds a # or a backslash"
-	case strings.Contains(query, ";"):
-		return "the query holds a semicolon"
+		return 0, "the request target holds a # or a backslash"
 	}
 	for i := range len(target) {
 		if target[i] <= ' ' || target[i] >= 0x7F {
-			return "the request target holds a byte that must be encoded"
+			return 0, "the request target holds a byte that must be encoded"
 		}
 	}
+	if strings.Contains(path, "//") {
+		odd |= doubleSlash
+	}
+	if strings.Contains(query, ";") {
+		odd |= semicolon
+	}
 	for segment := range strings.SplitSeq(path, "/") {
-		if why := ambiguousSegment(segment); why != "" {
-			return why
+		more, why := ambiguousSegment(segment)
+		if why != "" {
+			return 0, why
 		}
+		odd |= more
 	}
 	for name := range r.Header {
 		if plainEqual(name, "x-http-method-override") || plainEqual(name, "x-http-method") || plainEqual(name, "x-method-override") { // D4
-			return "a header names another method"
+			return 0, "a header names another method"
 		}
 	}
-	return ""
+	return odd, ""
 }
 
 // plainHost reports whether everybody reads the same name or address out of a
@@ -72,29 +79,31 @@ func plainHost(host string) bool {
 
 // ambiguousSegment looks for what some decode before they split, and others
 // after.
-func ambiguousSegment(segment string) string {
+func ambiguousSegment(segment string) (odd oddities, why string) {
 	for i := 0; i+2 < len(segment); i++ {
 		if segment[i] != '%' {
 			continue
 		}
 		switch strings.ToLower(segment[i+1 : i+3]) {
-		case "2f", "5c":
-			return "the path holds an encoded slash or backslash"
+		case "2f":
+			odd |= encodedSlash
+		case "5c":
+			return 0, "the path holds an encoded backslash"
 		case "2e":
-			return "the path holds an encoded dot"
+			return 0, "the path holds an encoded dot"
 		case "00":
-			return "the path holds an encoded NUL"
+			return 0, "the path holds an encoded NUL"
 		case "3b":
-			return "the path holds an encoded semicolon"
+			odd |= semicolon
 		}
 	}
-	switch {
-	case segment == "." || segment == "..":
-		return "the path holds a dot segment"
-	case strings.Contains(segment, ";"): // some servers cut it off, with what follows
-		return "the path holds a semicolon"
+	if segment == "." || segment == ".." {
+		return 0, "the path holds a dot segment"
 	}
-	return ""
+	if strings.Contains(segment, ";") { // some servers cut it off, with what follows
+		odd |= semicolon
+	}
+	return odd, ""
 }
 
 // badHandshake says with which status, and why, a request for an upgrade is

@@ -47,6 +47,7 @@ type Gateway struct {
 	own       *own
 	relay     relay.Engine
 	names     headerNames
+	proxies   proxies
 
 	transports []*http.Transport // to the routes' backends
 }
@@ -58,6 +59,9 @@ type route struct {
 	policy portcullis.Policy
 	http   http.Handler
 	dialer relay.Dialer
+
+	insecure  oddities     // that its backend needs
+	preflight http.Handler // nil: preflights need a token like all others
 }
 
 // New returns the Gateway of a configuration that has been checked. It makes
@@ -80,6 +84,8 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		table:  config.NewTable(c.Routes),
 		routes: make(map[*config.Route]*route, len(c.Routes)),
 		names:  newHeaderNames(c.UserinfoHeader, int(c.UserinfoMax)),
+
+		proxies: c.TrustedProxies,
 	}
 	var err error
 	if g.verifiers, err = newVerifiers(c.Verify, c.Leeway, g.outage); err != nil {
@@ -156,6 +162,9 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 		guard:  g.guard,
 		policy: portcullis.Policy{Origins: c.Origins, Grace: g.config.Grace, Deny: denial(c.Login), CloseStatus: closeCodes(c)},
 	}
+	if c.CORS == "pass" {
+		r.policy.Deny = r.readable(r.policy.Deny)
+	}
 	if c.AcceptThenClose {
 		r.policy.Deny = portcullis.DenyByClose(r.policy.CloseStatus, r.policy.Deny)
 	}
@@ -173,11 +182,15 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	if c.Allow != nil {
 		r.policy.Allow = c.Allow.Allow
 	}
-	proxy := g.newProxy(r)
+	r.insecure = insecure(c.InsecurePaths)
+	proxy := g.newProxy(r, c.Public)
 	if !c.Public {
 		proxy = g.signals.behind(proxy)
 	}
 	r.http = r.guard.HandlerWith(r.policy, proxy)
+	if c.CORS == "pass" && !c.Public {
+		r.preflight = g.newPreflight(r)
+	}
 	return r
 }
 
@@ -211,7 +224,13 @@ func (g *Gateway) Guard() *portcullis.Guard { return g.guard }
 
 // ServeHTTP reads like the package's comment.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if why := ambiguous(r); why != "" {
+	pace(g.config.Limits.BodyTime).body(w, r)
+	r, why := g.proxies.view(r)
+	var odd oddities
+	if why == "" {
+		odd, why = ambiguous(r)
+	}
+	if why != "" {
 		g.refuse(w, r, http.StatusBadRequest, why)
 		return
 	}
@@ -227,14 +246,16 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = g.names.strip(r)
-	c, ok := g.table.Find(r.Host, r.URL.Path)
-	if !ok {
+	rt, r, why := g.find(r, odd)
+	switch {
+	case why != "":
+		g.refuse(w, r, http.StatusBadRequest, why)
+		return
+	case rt == nil:
 		g.refuse(w, r, http.StatusNotFound, "no route")
 		return
-	}
-	rt := g.routes[c]
-	if !upgrade.Asked(r) {
-		rt.http.ServeHTTP(w, r)
+	case !upgrade.Asked(r):
+		rt.serveHTTP(w, r)
 		return
 	}
 	w.Header().Set("Connection", "close") // W4: unless it becomes a socket, nothing more
@@ -273,12 +294,17 @@ func (g *Gateway) logOwn(r *http.Request, err error) {
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           g,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: g.config.Limits.HeaderTime,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    int(g.config.Limits.HeaderSize),
 		// Else net/http answers OPTIONS * itself, before the front has seen it.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+		ConnState: func(nc net.Conn, state http.ConnState) {
+			if state == http.StateActive { // the deadline is another request's
+				_ = nc.SetWriteDeadline(time.Time{})
+			}
+		},
 	}
 	var asking sync.WaitGroup
 	defer asking.Wait()

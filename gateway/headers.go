@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -175,7 +174,4 @@ func listed(lines []string) iter.Seq[string] {
 }
 
 // pageURL returns the URL of the page that r asks for.
-func pageURL(r *http.Request) string {
-	u := url.URL{Scheme: scheme(r), Host: r.Host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
-	return u.String()
-}
+func pageURL(r *http.Request) string { return scheme(r) + "://" + r.Host + r.RequestURI }

@@ -17,8 +17,9 @@ import (
 )
 
 // newProxy returns what moves HTTP to the route's backend: both ways, while the
-// other one goes on, and without waiting for more.
-func (g *Gateway) newProxy(rt *route) http.Handler {
+// other one goes on, and without waiting for more. The backend of a public one
+// hears of no user.
+func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
 	transport := newTransport(rt.BackendCA)
 	g.transports = append(g.transports, transport)
 	proxy := &httputil.ReverseProxy{
@@ -33,14 +34,21 @@ func (g *Gateway) newProxy(rt *route) http.Handler {
 			if p.Out.Trailer = g.names.announced(p.In.Trailer); len(p.Out.Trailer) > 0 && p.Out.Body != nil {
 				p.Out.Body = &trailed{p.Out.Body, p.In.Trailer, p.Out.Trailer}
 			}
-			g.prepare(p.Out, p.In, rt)
+			g.prepare(p.Out, p.In, public)
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 { // else net/http takes the whole body before it lets the answer out
 			_ = http.NewResponseController(w).EnableFullDuplex()
 		}
-		proxy.ServeHTTP(w, r)
+		if most := int64(rt.Limits.BodySize); most > 0 && r.ContentLength != 0 {
+			if r.ContentLength > most {
+				g.refuse(w, r, http.StatusRequestEntityTooLarge, "the body is too large")
+				return
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, most)
+		}
+		proxy.ServeHTTP(pace(g.config.Limits.BodyTime).writer(w), r)
 	})
 }
 
@@ -62,10 +70,10 @@ func (t *trailed) Read(p []byte) (int, error) {
 
 // prepare gives out, which is in on its way to the backend, the target byte by
 // byte, as the rule saw it, and our headers.
-func (g *Gateway) prepare(out, in *http.Request, rt *route) {
+func (g *Gateway) prepare(out, in *http.Request, public bool) {
 	out.URL.Opaque, _, _ = strings.Cut(in.RequestURI, "?") // Path would be encoded anew
 	out.URL.RawQuery = in.URL.RawQuery
-	if g.names.prepare(out.Header, in, rt.Public) {
+	if g.names.prepare(out.Header, in, public) {
 		g.log.LogAttrs(in.Context(), slog.LevelWarn, "user information left out: it is larger than userinfo_max",
 			slog.String("header", g.names.userinfo), slog.Int("max", g.names.userinfoMax))
 	}
@@ -91,6 +99,11 @@ func clientTLS(roots *x509.CertPool) *tls.Config {
 // backendFailed answers when the backend doesn't.
 func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil { // the client has gone, or the Guard answers
+		return
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		g.refuse(w, r, http.StatusRequestEntityTooLarge, "the body is too large")
 		return
 	}
 	status, text := http.StatusBadGateway, "the backend cannot be reached"

@@ -110,14 +110,10 @@ func (o *own) origin(r *http.Request) (origin string, ok bool) {
 	default:
 		return "", false
 	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
 	listed := func(l hostOrigin) bool {
 		return strings.EqualFold(origin, l.origin) && config.HostMatches(l.host, r.Host)
 	}
-	return origin, strings.EqualFold(origin, scheme+"://"+r.Host) || slices.ContainsFunc(o.origins, listed)
+	return origin, strings.EqualFold(origin, scheme(r)+"://"+r.Host) || slices.ContainsFunc(o.origins, listed)
 }
 
 // admitted is who calls one of our endpoints.

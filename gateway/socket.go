@@ -50,7 +50,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	removeHopByHop(out.Header)
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", "websocket")
-	g.prepare(out, s.Request(), rt)
+	g.prepare(out, s.Request(), rt.Public)
 	answer, backend, err := rt.dialer.Handshake(out.Context(), rt.Backend, out)
 	switch cause := s.Err(); {
 	case cause != nil: // it ended while the backend was asked

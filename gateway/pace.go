@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// A pace bounds how long a client may let a request wait (L1): for the next
+// piece of its body, and for taking the next piece of its answer.
+type pace time.Duration
+
+// body has each piece of a request's body come in time. Whoever doesn't read it
+// leaves that to net/http, which has as long for all that it reads of it.
+func (p pace) body(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	b := &pacedBody{r.Body, http.NewResponseController(w), p}
+	b.allow()
+	r.Body = b
+}
+
+type pacedBody struct {
+	io.ReadCloser
+	client *http.ResponseController
+	pace   pace
+}
+
+func (b *pacedBody) allow() { _ = b.client.SetReadDeadline(time.Now().Add(time.Duration(b.pace))) }
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	b.allow()
+	n, err := b.ReadCloser.Read(p)
+	if err != nil { // else net/http would take the deadline for the client's going away
+		_ = b.client.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// A pacedWriter has the client take each piece of the answer in time.
+type pacedWriter struct {
+	http.ResponseWriter
+	client *http.ResponseController
+	pace   pace
+}
+
+func (p pace) writer(w http.ResponseWriter) *pacedWriter {
+	return &pacedWriter{w, http.NewResponseController(w), p}
+}
+
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	_ = w.client.SetWriteDeadline(time.Now().Add(time.Duration(w.pace)))
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
