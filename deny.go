@@ -14,8 +14,8 @@ func (p *Policy) deny(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // DenyStatus answers a refused request with 401 and WWW-Authenticate (RFC 6750,
-// section 3), 403, or, when we cannot tell, 503 and Retry-After, and one line
-// of text.
+// section 3), 403, 429, or, when we cannot tell, 503, and one line of text. The
+// last two come with Retry-After; for 429 the one that is there already.
 func DenyStatus(w http.ResponseWriter, _ *http.Request, err error) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -24,6 +24,11 @@ func DenyStatus(w http.ResponseWriter, _ *http.Request, err error) {
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrShutdown): // whatever else err says
 		status, text = http.StatusServiceUnavailable, "cannot check the token now"
 		h.Set("Retry-After", "5")
+	case errors.Is(err, ErrLimit):
+		status, text = http.StatusTooManyRequests, "too many requests"
+		if h.Get("Retry-After") == "" {
+			h.Set("Retry-After", "1")
+		}
 	case errors.Is(err, ErrForbidden):
 		status, text = http.StatusForbidden, "not allowed"
 	case errors.Is(err, ErrNoToken):

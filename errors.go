@@ -28,6 +28,10 @@ var (
 	// counts as this one.
 	ErrUnavailable = errors.New("portcullis: cannot tell whether the token is valid")
 
+	// ErrLimit says that somebody uses more than he may: 429, or Close 1008. The
+	// Guard has no limits; rules and those in front of it do.
+	ErrLimit = errors.New("portcullis: limit exceeded")
+
 	// ErrNoSession says that there is no such live session (any more) to renew.
 	ErrNoSession = errors.New("portcullis: no such session")
 
@@ -37,7 +41,8 @@ var (
 
 // CloseStatus returns the WebSocket close code (RFC 6455, section 7.4) and the
 // reason word for the end of a session. 3000 with "token_expired" means renew
-// and come back; 3003 means log in again; 1012 and 1013 mean come back later.
+// and come back; 3003 means log in again; 1012 and 1013 mean come back later; 1008
+// with "limit" means come back less often.
 // An error that isn't one of this package's is told as "session_revoked".
 func CloseStatus(cause error) (code int, reason string) { return closeStatus(cause, 3000, 3003) }
 
@@ -57,6 +62,8 @@ func closeStatus(cause error, expired, over int) (code int, reason string) {
 		return 1012, "shutdown"
 	case errors.Is(cause, ErrExpired):
 		return expired, "token_expired"
+	case errors.Is(cause, ErrLimit):
+		return 1008, "limit"
 	case errors.Is(cause, ErrForbidden):
 		return over, "forbidden"
 	default:

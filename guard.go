@@ -61,6 +61,9 @@ type Guard struct {
 // A Policy says who may pass at one place. The zero value is safe: a bearer
 // token, any valid one, sockets only from pages of the own origin.
 type Policy struct {
+	// Name is what the log calls it: a route's name, say. "": nothing.
+	Name string
+
 	// Sources are where a token may be found. They are tried in order, and the
 	// first one that finds a token decides. nil: Bearer.
 	Sources []TokenSource
@@ -171,11 +174,11 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 		s.leave()
 		s.mu.Unlock()
 		cancel(err)
-		g.logRefused(admitted, err)
+		g.logRefused(s, err)
 		return s, err
 	}
 	if s.upgrade {
-		g.logOpened(s)
+		g.record(s, "socket opened")
 	}
 	return s, nil
 }

@@ -60,7 +60,7 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 	if err := g.sessions.renew(s, v, now); err != nil {
 		return err
 	}
-	g.logRenewed(s)
+	g.record(s, "session renewed")
 	return nil
 }
 
@@ -70,7 +70,7 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 func (g *Guard) extend(sockets []*Session, v verdict, now time.Time) {
 	for _, s := range sockets {
 		if s.policy.allow(s.Request(), v.id) == nil && g.sessions.renew(s, v, now) == nil {
-			g.logRenewed(s)
+			g.record(s, "session renewed")
 		}
 	}
 }

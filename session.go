@@ -1,7 +1,9 @@
 package portcullis
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"sync"
@@ -144,7 +146,12 @@ func (s *Session) Err() error {
 
 // Close says that the request or socket is over, and cancels its context. It may
 // be called twice.
-func (s *Session) Close() {
+func (s *Session) Close() { s.CloseBecause(nil) }
+
+// CloseBecause is Close for who knows more about the end than the Guard: why it
+// came, unless authorization ended, and attributes that the log's record of it
+// gets.
+func (s *Session) CloseBecause(why error, attrs ...slog.Attr) {
 	s.mu.Lock()
 	closed := s.closed
 	s.closed = true
@@ -159,7 +166,7 @@ func (s *Session) Close() {
 	s.guard.sessions.remove(s)
 	s.guard.sessions.done()
 	if s.upgrade || cause != nil {
-		s.guard.logClosed(s, cause)
+		s.guard.logClosed(s, cmp.Or(cause, why), attrs)
 	}
 }
 

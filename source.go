@@ -41,25 +41,35 @@ func Bearer(r *http.Request) (token string, ok bool) {
 
 // Cookie finds the token in the cookie called name (RFC 6265, section 4.2),
 // with or without double quotes. Several cookies of that name must agree.
+//
+// A cookie called __Host-name goes before one called __Secure-name, and that
+// before name (RFC 6265bis, section 4.1.3): pages of other subdomains, or of
+// whoever has the network, can set the latter. All three are removed.
 func Cookie(name string) TokenSource {
 	return func(r *http.Request) (token string, ok bool) {
-		var found one
+		var found [len(cookiePrefixes)]one
 		var rest []string
 		for _, line := range r.Header["Cookie"] {
 			if keep := takeCookie(line, name, &found); keep != "" {
 				rest = append(rest, keep)
 			}
 		}
-		if found.ok {
-			replaceHeader(r, "Cookie", rest)
+		for _, f := range found {
+			if f.ok {
+				replaceHeader(r, "Cookie", rest)
+				return f.token, true
+			}
 		}
-		return found.token, found.ok
+		return "", false
 	}
 }
 
-// takeCookie returns a Cookie header's line without the cookies called name,
-// whose values it adds to found.
-func takeCookie(line, name string, found *one) (rest string) {
+// cookiePrefixes are what browsers keep promises about, the strongest first.
+var cookiePrefixes = [...]string{"__Host-", "__Secure-", ""}
+
+// takeCookie returns a Cookie header's line without the cookies called name, with
+// or without prefix, whose values it adds to found.
+func takeCookie(line, name string, found *[len(cookiePrefixes)]one) (rest string) {
 	if !strings.Contains(line, name) {
 		return line
 	}
@@ -68,9 +78,9 @@ func takeCookie(line, name string, found *one) (rest string) {
 		pair, line, _ = strings.Cut(line, ";")
 		pair = strings.Trim(pair, " \t")
 		n, v, _ := strings.Cut(pair, "=")
-		switch {
-		case strings.Trim(n, " \t") == name:
-			found.add(unquote(strings.Trim(v, " \t")))
+		switch rank := rankCookie(strings.Trim(n, " \t"), name); {
+		case rank >= 0:
+			found[rank].add(unquote(strings.Trim(v, " \t")))
 		case rest == "":
 			rest = pair
 		case pair != "":
@@ -78,6 +88,16 @@ func takeCookie(line, name string, found *one) (rest string) {
 		}
 	}
 	return rest
+}
+
+// rankCookie returns which of cookiePrefixes and name a cookie is called by; -1:
+// none.
+func rankCookie(cookie, name string) int {
+	prefix, ok := strings.CutSuffix(cookie, name)
+	if !ok {
+		return -1
+	}
+	return slices.Index(cookiePrefixes[:], prefix)
 }
 
 // Query finds the token in the URL parameter called name: the only place that a

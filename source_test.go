@@ -88,6 +88,15 @@ func TestSources(t *testing.T) {
 		{"cookie, percent-encoded name", cookie, "", h("Cookie", "sess%69on=abc"), "", false, nil, ""},
 		{"cookie, name as value", cookie, "", h("Cookie", "a=session; b=session=abc"), "", false, nil, ""},
 		{"cookie, name as suffix", cookie, "", h("Cookie", "my-session=abc; session2=xyz"), "", false, nil, ""},
+		{"cookie, prefix", cookie, "", h("Cookie", "__Secure-session=abc"), "abc", true, h(""), ""},
+		{"cookie, the better prefix", cookie, "", h("Cookie", "session=1; __Secure-session=2; a=1; __Host-session=3"), "3", true, h("Cookie", "a=1"), ""},
+		{"cookie, a prefix goes before none", cookie, "", h("Cookie", "__Secure-session=2", "session=1"), "2", true, h(""), ""},
+		{"cookie, the better prefix twice", cookie, "", h("Cookie", "__Host-session=3; __Host-session=4; session=1"), "", true, h(""), ""},
+		{"cookie, the worse ones twice", cookie, "", h("Cookie", "session=1; session=2; __Host-session=3"), "3", true, h(""), ""},
+		{"cookie, the better prefix empty", cookie, "", h("Cookie", "__Host-session=; session=1"), "", true, h(""), ""},
+		{"cookie, prefix in another case", cookie, "", h("Cookie", "__host-session=1; session=2"), "2", true, h("Cookie", "__host-session=1"), ""},
+		{"cookie, two prefixes", cookie, "", h("Cookie", "__Host-__Secure-session=1"), "", false, nil, ""},
+		{"cookie, prefix configured", portcullis.Cookie("__Host-session"), "", h("Cookie", "session=1; __Secure-session=2; __Host-session=3"), "3", true, h("Cookie", "session=1; __Secure-session=2"), ""},
 		{"cookie, untouched when not there", cookie, "", h("Cookie", " a=1 ;;session2=session"), "", false, nil, ""},
 
 		{"query", query, "/p?token=abc", nil, "abc", true, nil, "/p"},
@@ -266,7 +275,7 @@ func FuzzBearer(f *testing.F) {
 // reads from the original, without the cookies of that name.
 func FuzzCookie(f *testing.F) {
 	for _, s := range []string{
-		"session=abc", `a=1; session="abc" ; b=2`, "session=a;session=b", "session", ";;session==; ,", "Session=1; my-session=2", "a=session",
+		"session=abc", "session=1; __Host-session=2; __Secure-session=", `a=1; session="abc" ; b=2`, "session=a;session=b", "session", ";;session==; ,", "Session=1; my-session=2", "a=session",
 		`session="a;b"; c="`, "session=\xff\x80", "session =1;\tsession= 1",
 	} {
 		f.Add(s, "", "session")
@@ -282,13 +291,19 @@ func FuzzCookie(f *testing.F) {
 		if !got.OK && !cmp.Equal(r.Header, left.Header) {
 			t.Errorf("found nothing, but left %q of %q", left.Header, r.Header)
 		}
-		want := []*http.Cookie{}
+		want, best := []*http.Cookie{}, name
+		for _, better := range []string{"__Secure-" + name, "__Host-" + name} {
+			if slices.ContainsFunc(r.Cookies(), func(c *http.Cookie) bool { return c.Name == better }) {
+				best = better
+			}
+		}
 		for _, c := range r.Cookies() {
 			switch {
-			case c.Name != name:
+			case c.Name != name && c.Name != "__Host-"+name && c.Name != "__Secure-"+name:
 				want = append(want, c)
 			case !got.OK:
 				t.Errorf("net/http finds %q", c.Value)
+			case c.Name != best:
 			case got.Token != "" && got.Token != c.Value && c.Value == strings.Trim(c.Value, " \t"): // net/http keeps spaces
 				t.Errorf("token %q, net/http finds %q", got.Token, c.Value)
 			}

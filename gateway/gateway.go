@@ -15,11 +15,14 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/gateway/config"
+	"github.com/portcullis-auth/portcullis/gateway/limit"
 	"github.com/portcullis-auth/portcullis/gateway/relay"
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 	"github.com/portcullis-auth/portcullis/revoke/backchannel"
@@ -48,6 +51,8 @@ type Gateway struct {
 	relay     relay.Engine
 	names     headerNames
 	proxies   proxies
+	limits    *limit.Limiter // of all routes together; nil: there are none
+	requests  atomic.Uint64  // that could have been logged
 
 	transports []*http.Transport // to the routes' backends
 }
@@ -60,8 +65,9 @@ type route struct {
 	http   http.Handler
 	dialer relay.Dialer
 
-	insecure  oddities     // that its backend needs
-	preflight http.Handler // nil: preflights need a token like all others
+	insecure  oddities       // that its backend needs
+	limits    *limit.Limiter // nil: there are none
+	preflight http.Handler   // nil: preflights need a token like all others
 }
 
 // New returns the Gateway of a configuration that has been checked. It makes
@@ -86,6 +92,7 @@ func New(c *config.Config, log *slog.Logger) (*Gateway, error) {
 		names:  newHeaderNames(c.UserinfoHeader, int(c.UserinfoMax)),
 
 		proxies: c.TrustedProxies,
+		limits:  newLimits(&c.Limits),
 	}
 	var err error
 	if g.verifiers, err = newVerifiers(c.Verify, c.Leeway, g.outage); err != nil {
@@ -160,7 +167,8 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	r := &route{
 		Route:  c,
 		guard:  g.guard,
-		policy: portcullis.Policy{Origins: c.Origins, Grace: g.config.Grace, Deny: denial(c.Login), CloseStatus: closeCodes(c)},
+		limits: within(g.limits, &c.Limits),
+		policy: portcullis.Policy{Name: c.Host + c.Path, Origins: c.Origins, Grace: g.config.Grace, Deny: denial(c.Login), CloseStatus: closeCodes(c)},
 	}
 	if c.CORS == "pass" {
 		r.policy.Deny = r.readable(r.policy.Deny)
@@ -186,6 +194,9 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	proxy := g.newProxy(r, c.Public)
 	if !c.Public {
 		proxy = g.signals.behind(proxy)
+	}
+	if !c.Public {
+		proxy = g.limited(r, proxy)
 	}
 	r.http = r.guard.HandlerWith(r.policy, proxy)
 	if c.CORS == "pass" && !c.Public {
@@ -234,15 +245,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusBadRequest, why)
 		return
 	}
-	if r.URL.Path == logoutPath && g.logout != nil {
-		g.logout.ServeHTTP(w, r)
-		return
-	}
-	if receiver, ok := g.signals.pushed[r.URL.Path]; ok {
-		receiver.ServeHTTP(w, r)
-		return
-	}
-	if g.own.serve(w, r) {
+	if odd == 0 && isOwn(r.URL.Path) {
+		g.serveOwn(w, r)
 		return
 	}
 	r = g.names.strip(r)
@@ -255,7 +259,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, r, http.StatusNotFound, "no route")
 		return
 	case !upgrade.Asked(r):
-		rt.serveHTTP(w, r)
+		g.serveHTTP(w, r, rt)
 		return
 	}
 	w.Header().Set("Connection", "close") // W4: unless it becomes a socket, nothing more
@@ -264,6 +268,39 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.serveSocket(w, r, rt)
+}
+
+// serveHTTP serves what isn't a socket.
+func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request, rt *route) {
+	if err := rt.limits.Request(address(r)); err != nil {
+		g.overLimit(w, r, rt, err)
+		return
+	}
+	if g.sampled() {
+		g.logged(rt, w, r)
+		return
+	}
+	rt.serveHTTP(w, r)
+}
+
+// isOwn reports whether a path is one of the gateway's own.
+func isOwn(path string) bool {
+	return strings.HasPrefix(path, "/.portcullis/") || path == "/.portcullis"
+}
+
+// serveOwn serves our own endpoints.
+func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request) {
+	receiver, pushed := g.signals.pushed[r.URL.Path]
+	switch err := g.limits.Request(address(r)); {
+	case err != nil:
+		g.overLimit(w, r, nil, err)
+	case r.URL.Path == logoutPath && g.logout != nil:
+		g.logout.ServeHTTP(w, r)
+	case pushed:
+		receiver.ServeHTTP(w, r)
+	case !g.own.serve(w, r):
+		g.refuse(w, r, http.StatusNotFound, "no route")
+	}
 }
 
 // refuse answers what isn't even worth a question to the token system.
@@ -276,16 +313,16 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, why
 	case http.StatusUpgradeRequired:
 		h.Set("Sec-WebSocket-Version", "13")
 	}
-	g.log.LogAttrs(r.Context(), slog.LevelInfo, "refused", slog.Int("status", status), slog.String("why", why),
-		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.Path),
-		slog.String("remote", r.RemoteAddr))
+	g.logRefused(r, slog.Int("status", status), slog.String("why", why))
 	http.Error(w, why, status)
 }
 
-func (g *Gateway) logOwn(r *http.Request, err error) {
-	g.log.LogAttrs(r.Context(), slog.LevelInfo, "refused", slog.String("why", err.Error()),
+// logRefused logs what the Guard doesn't hear of.
+func (g *Gateway) logRefused(r *http.Request, why ...slog.Attr) {
+	g.log.LogAttrs(r.Context(), slog.LevelInfo, "refused", append([]slog.Attr{
 		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.Path),
-		slog.String("remote", r.RemoteAddr))
+		slog.String("remote", r.RemoteAddr),
+	}, why...)...)
 }
 
 // Serve answers on the listener, which it closes, until ctx is done or the

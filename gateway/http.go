@@ -41,6 +41,9 @@ func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
 		if r.ContentLength != 0 { // else net/http takes the whole body before it lets the answer out
 			_ = http.NewResponseController(w).EnableFullDuplex()
 		}
+		if g.config.AccessLog > 0 {
+			admits(r)
+		}
 		if most := int64(rt.Limits.BodySize); most > 0 && r.ContentLength != 0 {
 			if r.ContentLength > most {
 				g.refuse(w, r, http.StatusRequestEntityTooLarge, "the body is too large")

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/http/httputil"
+	"time"
 
 	"github.com/portcullis-auth/portcullis"
 )
@@ -38,3 +39,6 @@ func Strip(r *http.Request, userinfo string) *http.Request {
 	n := newHeaderNames(userinfo, 0)
 	return n.strip(r)
 }
+
+// Paced returns w with each piece of the answer to be taken in time.
+func Paced(w http.ResponseWriter, d time.Duration) http.ResponseWriter { return pace(d).writer(w) }

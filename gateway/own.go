@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"mime"
 	"net/http"
@@ -142,7 +143,7 @@ func (o *own) admit(w http.ResponseWriter, r *http.Request, allow func(*http.Req
 		// Browsers send the Origin with each POST: somebody hides it (CSRF).
 		a.Close()
 		err = fmt.Errorf("%w: a call by cookie needs an Origin header; clients that aren't browsers send a bearer token", portcullis.ErrForbidden)
-		o.g.logOwn(r, err)
+		o.g.logRefused(r, slog.String("why", err.Error()))
 	}
 	if err == nil {
 		if err = o.g.signals.check(a.Request().Context(), a.Identity()); err != nil {
@@ -204,7 +205,7 @@ func (o *own) ticket(w http.ResponseWriter, r *http.Request) {
 	now := time.Now()
 	sealed, session, err := o.g.tickets.issue(a.token, r.Header.Get("Origin"), r.Host, path, now)
 	if err != nil {
-		o.g.logOwn(r, err)
+		o.g.logRefused(r, slog.String("why", err.Error()))
 		o.g.refuse(w, r, http.StatusServiceUnavailable, "tickets cannot be made now")
 		return
 	}
@@ -242,7 +243,7 @@ func (o *own) renew(w http.ResponseWriter, r *http.Request) {
 	case s == nil || s.Err() != nil && !errors.Is(err, portcullis.ErrForbidden), errors.Is(err, portcullis.ErrNoSession):
 		o.g.refuse(w, r, http.StatusNotFound, "no such session, or not any more")
 	default:
-		o.g.logOwn(r, err)
+		o.g.logRefused(r, slog.String("why", err.Error()))
 		portcullis.DenyStatus(w, r, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/gateway/limit"
 	"github.com/portcullis-auth/portcullis/gateway/relay"
 )
 
@@ -21,6 +22,10 @@ const answerTimeout = 10 * time.Second
 // serveSocket authorizes a handshake that is well-formed, makes it with the
 // backend, and moves frames until the socket is over.
 func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route) {
+	if err := rt.limits.Handshake(address(r)); err != nil {
+		g.overLimit(w, r, rt, err)
+		return
+	}
 	var withTicket string
 	if g.tickets != nil {
 		r = r.WithContext(context.WithValue(r.Context(), redeemedKey{}, &withTicket))
@@ -30,7 +35,13 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		rt.policy.Deny(w, s.Request(), err)
 		return
 	}
-	over := g.over(s, withTicket)
+	slots, err := g.slots(s, rt)
+	if err != nil {
+		s.Close()
+		g.overLimit(w, s.Request(), rt, err)
+		return
+	}
+	over := g.over(s, withTicket, slots)
 	relayed := false
 	defer func() {
 		if !relayed {
@@ -82,13 +93,23 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	g.relay.Start(s, client, *backend, g.config.Grace, over)
 }
 
+// slots takes the socket's slots; nobody, on a public route, is no user.
+func (g *Gateway) slots(s *portcullis.Session, rt *route) (*limit.Socket, error) {
+	id := s.Identity()
+	if rt.Public {
+		id = nil
+	}
+	return rt.limits.Socket(id, address(s.Request()))
+}
+
 // over returns what is to be done when a socket is over. From now on the socket is
 // found by the handle that came with its ticket.
-func (g *Gateway) over(s *portcullis.Session, ticket string) func(relay.Result) {
+func (g *Gateway) over(s *portcullis.Session, ticket string, slots *limit.Socket) func(relay.Result) {
 	if ticket != "" {
 		g.tickets.opened(ticket, s)
 	}
 	return func(result relay.Result) {
+		slots.Close()
 		if ticket != "" {
 			g.tickets.closed(ticket)
 		}
