@@ -293,7 +293,7 @@ func FuzzCookie(f *testing.F) {
 		}
 		want, best := []*http.Cookie{}, name
 		for _, better := range []string{"__Secure-" + name, "__Host-" + name} {
-			if slices.ContainsFunc(r.Cookies(), func(c *http.Cookie) bool { return c.Name == better }) {
+			if strings.Contains(one+" "+two, better) { // net/http drops what it finds malformed
 				best = better
 			}
 		}
