@@ -23,6 +23,7 @@ import (
 	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/gateway/config"
 	"github.com/portcullis-auth/portcullis/gateway/limit"
+	"github.com/portcullis-auth/portcullis/gateway/listen"
 	"github.com/portcullis-auth/portcullis/gateway/relay"
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 	"github.com/portcullis-auth/portcullis/revoke/backchannel"
@@ -64,6 +65,7 @@ type route struct {
 	policy portcullis.Policy
 	http   http.Handler
 	dialer relay.Dialer
+	frames relay.Rules
 
 	insecure  oddities       // that its backend needs
 	limits    *limit.Limiter // nil: there are none
@@ -176,6 +178,7 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	if c.AcceptThenClose {
 		r.policy.Deny = portcullis.DenyByClose(r.policy.CloseStatus, r.policy.Deny)
 	}
+	r.frames = g.newFrames(c)
 	if c.BackendCA != nil {
 		r.dialer.TLS = clientTLS(c.BackendCA)
 	}
@@ -337,6 +340,10 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 		// Else net/http answers OPTIONS * itself, before the front has seen it.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
+		HTTP2: &http.HTTP2Config{ // L1
+			MaxConcurrentStreams: 128, MaxReceiveBufferPerConnection: 512 << 10, MaxReceiveBufferPerStream: 256 << 10,
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: g.config.Limits.BodyTime,
+		},
 		ConnState: func(nc net.Conn, state http.ConnState) {
 			if state == http.StateActive { // the deadline is another request's
 				_ = nc.SetWriteDeadline(time.Time{})
@@ -350,7 +357,14 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	asking.Go(func() { _ = g.guard.Run(running) }) // without a Store it ends when told
 	g.signals.run(running, &asking)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() {
+		if secured, ok := l.(*listen.Listener); ok && secured.TLS() != nil {
+			server.TLSConfig = secured.TLS()
+			failed <- server.ServeTLS(l, "", "")
+			return
+		}
+		failed <- server.Serve(l)
+	}()
 	var err error
 	select {
 	case err = <-failed:

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 
 	"github.com/portcullis-auth/portcullis/dev/issuer"
 )
@@ -225,18 +226,25 @@ func TestFirstFramesInTheHandshakesSegment(t *testing.T) {
 		defer nc.Close()
 		_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 			"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"+greeting)
-		_, _ = io.Copy(nc, rw) // what came, masked as it is
+		f, err := ws.ReadFrame(rw) //nolint:staticcheck // what it reads is ours, and small
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = ws.WriteFrame(nc, ws.NewTextFrame(ws.UnmaskFrame(f).Payload))
+		_, _ = io.Copy(io.Discard, rw)
 	}))
 	h := openFor(t, backend, everything)
 	token := h.token("alice", issuer.TokenOptions{}).Access
-	early := "\x81\x85\x01\x02\x03\x04dcqh`" // "early", masked
+	early := "\x81\x85\x01\x02\x03\x04dcqhx" // "early", masked
 	for i := range 300 {
 		c := h.send(handshake("/?token="+token) + early)
 		if got := c.answer().StatusCode; got != 101 {
 			t.Fatalf("round %d: %d", i, got)
 		}
-		got := make([]byte, len(greeting)+len(early))
-		if _, err := io.ReadFull(c.r, got); err != nil || string(got) != greeting+early {
+		want := greeting + "\x81\x05early"
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c.r, got); err != nil || string(got) != want {
 			t.Fatalf("round %d: %q, err %v", i, got, err)
 		}
 		_ = c.Close()

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -61,6 +63,9 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	removeHopByHop(out.Header)
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", "websocket")
+	if rt.frames.Judge != nil { // whoever is to read messages can't have them compressed
+		out.Header.Del("Sec-WebSocket-Extensions")
+	}
 	g.prepare(out, s.Request(), rt.Public)
 	answer, backend, err := rt.dialer.Handshake(out.Context(), rt.Backend, out)
 	switch cause := s.Err(); {
@@ -89,8 +94,12 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		return
 	}
 	relayed = true
-	s.Forget(rt.Allow != nil && rt.Allow.ReadsHeaders()) // an idle socket is to cost nothing
-	g.relay.Start(s, client, *backend, g.config.Grace, over)
+	s.Forget(rt.readsHeaders()) // an idle socket is to cost nothing
+	options := relay.Options{Rules: &rt.frames, Extensions: strings.Join(answer.Header["Sec-Websocket-Extensions"], ", ")}
+	if slots != nil {
+		options.Meter = slots
+	}
+	g.relay.Start(s, client, *backend, options, over)
 }
 
 // slots takes the socket's slots; nobody, on a public route, is no user.
@@ -116,7 +125,9 @@ func (g *Gateway) over(s *portcullis.Session, ticket string, slots *limit.Socket
 		if result.BackendAborted {
 			g.log.Warn("backend's connection aborted without a Close frame", "session", s.Handle(), "why", result.Cause)
 		}
-		s.Close()
+		s.CloseBecause(result.Cause,
+			slog.Int64("from_client", result.FromClient), slog.Int64("from_backend", result.FromBackend),
+			slog.Int64("messages_from_client", result.MessagesFromClient), slog.Int64("messages_from_backend", result.MessagesFromBackend))
 	}
 }
 

@@ -70,7 +70,7 @@ func serve(ctx context.Context, file string, log *slog.Logger, least slog.Level,
 		return err
 	}
 	defer func() { _ = g.Close() }()
-	public, err := net.Listen("tcp", c.Listen)
+	public, err := g.Listen(ctx)
 	if err != nil {
 		return fmt.Errorf("listen: %w; set listen in %s to a free address", err, file)
 	}

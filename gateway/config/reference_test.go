@@ -191,7 +191,7 @@ func typeName(t *testing.T, typ reflect.Type, tag reflect.StructTag) string {
 		return "URL"
 	case reflect.TypeFor[netip.Prefix]():
 		return "network"
-	case reflect.TypeFor[*rule.Rule]():
+	case reflect.TypeFor[*rule.Rule](), reflect.TypeFor[*rule.Message]():
 		return "[CEL](https://cel.dev) expression"
 	case reflect.TypeFor[string]():
 		if words := config.Words(tag, "enum"); len(words) > 0 {

@@ -84,6 +84,9 @@ type Route struct {
 	// UTF8 has text messages checked too, which are unmasked for that.
 	UTF8 bool `yaml:"utf8" default:"false"`
 
+	// Messages is a rule for each message that a client sends.
+	Messages *Messages `yaml:"messages"`
+
 	// Ping is how long a socket's client may be silent before it is pinged. One
 	// that says nothing for as long again is gone. 0s never pings: only the
 	// operating system notices a client that vanishes, after some minutes.
@@ -102,4 +105,19 @@ type Route struct {
 
 	// Line is where the route stands in the file.
 	Line int `yaml:"-"`
+}
+
+// Messages is a rule for messages. With one, sockets have no extensions: no
+// compression. Messages are then 64KiB at most, unless limits.message_size says
+// otherwise.
+type Messages struct {
+	// Allow is a CEL expression over message, identity and request that is true
+	// for messages that may pass. message.type is text or binary, message.size its
+	// bytes, message.text its text, and message.json what that says as JSON. What
+	// it cannot tell is not allowed.
+	Allow *rule.Message `yaml:"allow" required:"true"`
+
+	// Otherwise is what happens to others: drop forgets the message, close ends
+	// the socket with Close 1008.
+	Otherwise string `yaml:"otherwise" default:"close" enum:"close drop"`
 }

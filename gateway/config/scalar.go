@@ -34,6 +34,7 @@ func init() { // scalars and places refer to each other
 		reflect.TypeFor[Count]():         {decode: decodeCount},
 		reflect.TypeFor[*url.URL]():      {decode: decodeURL},
 		reflect.TypeFor[*rule.Rule]():    {decode: decodeRule},
+		reflect.TypeFor[*rule.Message](): {decode: decodeMessageRule},
 		reflect.TypeFor[Place]():         {decode: decodePlace},
 		reflect.TypeFor[netip.Prefix]():  {decode: decodeNetwork},
 	}
@@ -173,6 +174,10 @@ func decodeURL(_ *decoder, n *yaml.Node, v reflect.Value, _ string, tag reflect.
 
 func decodeRule(d *decoder, n *yaml.Node, v reflect.Value, key string, _ reflect.StructTag) (problem, fix string) {
 	return compiled(d, n, v, key, rule.Compile)
+}
+
+func decodeMessageRule(d *decoder, n *yaml.Node, v reflect.Value, key string, _ reflect.StructTag) (problem, fix string) {
+	return compiled(d, n, v, key, rule.CompileMessage)
 }
 
 func compiled[T any](d *decoder, n *yaml.Node, v reflect.Value, key string, compile func(string) (T, error)) (problem, fix string) {

@@ -42,7 +42,7 @@ func schemaOf(t *testing.T, typ reflect.Type, tag reflect.StructTag, doc docs) *
 			s.Enum = append(s.Enum, word)
 		}
 		return s
-	case reflect.TypeFor[*url.URL](), reflect.TypeFor[*rule.Rule](), reflect.TypeFor[netip.Prefix]():
+	case reflect.TypeFor[*url.URL](), reflect.TypeFor[*rule.Rule](), reflect.TypeFor[*rule.Message](), reflect.TypeFor[netip.Prefix]():
 		return &jsonschema.Schema{Type: "string", MinLength: jsonschema.Ptr(1)}
 	}
 	switch typ.Kind() {

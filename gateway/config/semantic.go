@@ -136,9 +136,7 @@ func (k *checker) routes(routes []Route) {
 				}
 			}
 		}
-		if r.UTF8 && r.Frames == "transparent" {
-			k.fail(key+".utf8", "has no meaning where frames are transparent", "remove one of them")
-		}
+		k.transparent(r, key)
 		k.backendCA(r, key)
 		if r.Path == "" || k.failed[key+".host"] {
 			continue
@@ -177,3 +175,25 @@ func (k *checker) roots(key, name string) *x509.CertPool {
 	}
 	return pool
 }
+
+// transparent refuses what needs to look at frames where nobody does. A route
+// with a rule for messages always bounds these.
+func (k *checker) transparent(r *Route, key string) {
+	if r.Messages != nil && r.Limits.MessageSize == 0 {
+		r.Limits.MessageSize = defaultMessageSize
+	}
+	if r.Frames != "transparent" {
+		return
+	}
+	for name, set := range map[string]bool{
+		".utf8": r.UTF8, ".messages": r.Messages != nil, ".limits.message_size": r.Limits.MessageSize > 0 && r.Messages == nil, ".limits.fragments": r.Limits.Fragments > 0,
+		".limits.messages_per_second": r.Limits.MessagesPerSecond > 0, ".limits.messages_per_user": r.Limits.MessagesPerUser > 0,
+	} {
+		if set {
+			k.fail(key+name, "has no meaning where frames are transparent", "remove one of them")
+		}
+	}
+}
+
+// defaultMessageSize bounds messages on a route with a rule for them.
+const defaultMessageSize = 64 << 10
