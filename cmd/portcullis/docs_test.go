@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,7 +43,7 @@ func blocks(t *testing.T, file string) (list []block) {
 // Every Go program, configuration and piece of JavaScript in the documents
 // does what it looks like.
 func TestExamplesInDocuments(t *testing.T) {
-	for _, file := range []string{"README.md", "docs/backends.md", "docs/token-systems.md", "docs/lifetime.md", "examples/node-ws/README.md"} {
+	for _, file := range []string{"README.md", "docs/backends.md", "docs/token-systems.md", "docs/lifetime.md", "docs/edge.md", "examples/node-ws/README.md"} {
 		tried := 0
 		for i, b := range blocks(t, file) {
 			t.Run(fmt.Sprintf("%s/%d %s", file, i, b.language), func(t *testing.T) {
@@ -92,8 +93,13 @@ func loads(t *testing.T, yaml string) {
 	secret := filepath.Join(dir, "secret")
 	key := filepath.Join(dir, "key.pem")
 	file := filepath.Join(dir, "portcullis.yaml")
-	yaml = strings.NewReplacer("/run/secrets/gateway-key.pem", key, "/run/secrets/gateway", secret).Replace(yaml)
-	for name, text := range map[string]string{secret: "a-secret-of-the-gateway", key: testKey(t), file: yaml} {
+	certificate := filepath.Join(dir, "tls.crt")
+	yaml = strings.NewReplacer(
+		"/run/secrets/gateway-key.pem", key, "/run/secrets/gateway", secret,
+		"/etc/portcullis/app.crt", certificate, "/etc/portcullis/app.key", key,
+	).Replace(yaml)
+	cert, private := testKey(t)
+	for name, text := range map[string]string{secret: "a-secret-of-the-gateway", key: private, certificate: cert, file: yaml} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -109,8 +115,8 @@ func loads(t *testing.T, yaml string) {
 	_ = g.Close()
 }
 
-// testKey returns a private key in PEM.
-func testKey(t *testing.T) string {
+// testKey returns a private key, and a certificate for it, in PEM.
+func testKey(t *testing.T) (cert, private string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -120,7 +126,13 @@ func testKey(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	self := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	signed, err := x509.CreateCertificate(rand.Reader, self, self, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // runs runs JavaScript that reads a backend's request.
