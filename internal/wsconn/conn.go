@@ -98,11 +98,8 @@ func New(nc net.Conn, o Options) *Conn {
 		reading:  make(lock, 1),
 		writing:  make(lock, 1),
 	}
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-	default:
-		c.whole = true
-	}
+	_, local := nc.(*net.UnixConn)
+	c.whole = TCP(nc) == nil && !local
 	switch {
 	case o.Raw:
 		c.mode = raw

@@ -199,7 +199,7 @@ func (c *Conn) cut(said bool) {
 // take it.
 func Abort(nc net.Conn) {
 	nc = beneath(nc)
-	if t, ok := nc.(*net.TCPConn); ok {
+	if t := TCP(nc); t != nil {
 		_ = t.SetLinger(0)
 	}
 	_ = nc.Close()

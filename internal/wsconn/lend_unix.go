@@ -36,6 +36,9 @@ type socket struct {
 
 // newSocket is for types that can be read past their Read.
 func newSocket(nc net.Conn) (*socket, bool) {
+	if t := TCP(nc); t != nil {
+		nc = t
+	}
 	var raw syscall.RawConn
 	err := errors.ErrUnsupported
 	switch nc := nc.(type) {

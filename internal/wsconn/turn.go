@@ -25,7 +25,7 @@ const hold = time.Millisecond
 func takeTurn(nc net.Conn) (pass func()) {
 	turn.Lock()
 	runtime.Gosched()
-	if _, ok := beneath(nc).(*net.TCPConn); !ok {
+	if TCP(beneath(nc)) == nil {
 		turn.Unlock()
 		return func() {}
 	}

@@ -95,7 +95,18 @@ func securedOver(t testing.TB, below func(net.Conn) net.Conn) (ours, peers net.C
 var ways = []struct {
 	name string
 	pair func(testing.TB) (ours, peers net.Conn)
-}{{"TCP", tcp}, {"TLS", secured}, {"TLS over ForTLS", waitable}}
+}{{"TCP", tcp}, {"TCP in another type", named}, {"TLS", secured}, {"TLS over ForTLS", waitable}}
+
+// named is a TCP connection of another type, as a listener may make them.
+func named(t testing.TB) (ours, peers net.Conn) {
+	t.Helper()
+	ours, peers = tcp(t)
+	return namedConn{ours.(*net.TCPConn)}, peers
+}
+
+type namedConn struct{ *net.TCPConn }
+
+func (c namedConn) TCP() *net.TCPConn { return c.TCPConn }
 
 // A watch counts what a Conn calls.
 type watch struct{ closed, silenced chan struct{} }
