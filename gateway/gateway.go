@@ -341,7 +341,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		HTTP2: &http.HTTP2Config{ // L1
-			MaxConcurrentStreams: 128, MaxReceiveBufferPerConnection: 512 << 10, MaxReceiveBufferPerStream: 256 << 10,
+			MaxReadFrameSize: 16 << 10, MaxConcurrentStreams: 128, MaxReceiveBufferPerConnection: 512 << 10, MaxReceiveBufferPerStream: 256 << 10,
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: g.config.Limits.BodyTime,
 		},
 		ConnState: func(nc net.Conn, state http.ConnState) {
