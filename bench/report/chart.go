@@ -3,7 +3,7 @@ package report
 import (
 	"bytes"
 	"cmp"
-	_ "embed"
+	"embed"
 	"encoding/xml"
 	"math"
 	"slices"
@@ -12,10 +12,10 @@ import (
 	"text/template"
 )
 
-//go:embed chart.svg.tmpl
-var chartText string
+//go:embed chart.svg.tmpl course.svg.tmpl style.svg.tmpl
+var drawings embed.FS
 
-var chartTemplate = template.Must(template.New("chart").Funcs(template.FuncMap{"xml": escapeXML}).Parse(chartText))
+var drawingTemplates = template.Must(template.New("").Funcs(template.FuncMap{"xml": escapeXML}).ParseFS(drawings, "*.svg.tmpl"))
 
 // Sizes are in the units of the view box, which are pixels where nothing scales it.
 // The widths of letters are guesses, on the large side: the font is the reader's.
@@ -85,7 +85,7 @@ func chart(targets []Target, m Measure) ([]byte, error) {
 	}
 	for i := range n + 1 {
 		v := step * float64(i)
-		d.Ticks = append(d.Ticks, tick{x(v), fixed(v, -int(math.Floor(math.Log10(step))))})
+		d.Ticks = append(d.Ticks, tick{x(v), mark(v, step)})
 	}
 	for i, t := range ranked(targets, m) {
 		v, lo, hi := m.of(t.ID), 0.0, 0.0
@@ -109,7 +109,7 @@ func chart(targets []Target, m Measure) ([]byte, error) {
 		d.Bars = append(d.Bars, b)
 	}
 	var out bytes.Buffer
-	err := chartTemplate.Execute(&out, d)
+	err := drawingTemplates.ExecuteTemplate(&out, "chart.svg.tmpl", d)
 	return out.Bytes(), err
 }
 
@@ -146,6 +146,9 @@ func scale(v float64) (step float64, n int) {
 	}
 	return step, n
 }
+
+// mark writes the place of a tick on an axis with such steps.
+func mark(v, step float64) string { return fixed(v, -int(math.Floor(math.Log10(step)))) }
 
 // short cuts a text that has more than n letters.
 func short(s string, n int) string {

@@ -8,16 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/portcullis-auth/portcullis/bench/internal/child"
-	"github.com/portcullis-auth/portcullis/bench/internal/gate"
-	"github.com/portcullis-auth/portcullis/bench/internal/proc"
+	"github.com/portcullis-auth/portcullis/bench/internal/steady"
 )
 
 // configuration is the gateway's. What it must remember of revocations and tokens
@@ -33,13 +28,10 @@ routes:
   - {path: /, backend: "http://%s"}
 `
 
-// A scene is a gateway with all that it needs. It must be closed.
+// A scene is a gateway with all that it needs, and its visits. It must be closed.
 type scene struct {
-	plan            *plan
-	dir             string
-	backend, tokens *child.Child
-	gateway         *gate.Gate
-	group           proc.Group // the gateway's
+	*steady.Scene
+	plan *plan
 
 	mu     sync.Mutex // guards what follows
 	ends   map[string]int
@@ -47,46 +39,12 @@ type scene struct {
 	number int     // of visits
 }
 
-func newScene(ctx context.Context, p *plan) (s *scene, err error) {
-	s = &scene{plan: p, ends: map[string]int{}}
-	if s.dir, err = os.MkdirTemp("", "soak-"); err != nil {
+func newScene(ctx context.Context, p *plan) (*scene, error) {
+	s, err := steady.NewScene(ctx, p.Gateway, configuration)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
-}
-
-func (s *scene) begin(ctx context.Context) (err error) {
-	var addr [2]string
-	for i, c := range []**child.Child{&s.backend, &s.tokens} {
-		if *c, err = child.Own(filepath.Join(s.dir, fmt.Sprint("server-", i)), "server"); err != nil {
-			return err
-		}
-		if err := (*c).Hear(&addr[i]); err != nil {
-			return err
-		}
-	}
-	text := fmt.Sprintf(configuration, addr[1], addr[0])
-	if s.gateway, err = gate.Start(ctx, s.plan.gateway, s.dir, text, "BENCH_SECRET=not one"); err != nil {
-		return err
-	}
-	s.group, err = proc.NewGroup(s.gateway.PID())
-	return err
-}
-
-func (s *scene) close() error {
-	var errs []error
-	if s.gateway != nil {
-		errs = append(errs, s.gateway.Stop())
-	}
-	for _, c := range []*child.Child{s.tokens, s.backend} {
-		if c != nil {
-			errs = append(errs, c.Stop())
-		}
-	}
-	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+	return &scene{Scene: s, plan: p, ends: map[string]int{}}, nil
 }
 
 // soak runs the plan, and writes to out what it sees.
@@ -96,36 +54,42 @@ func soak(ctx context.Context, p *plan, out io.Writer) error {
 		return err
 	}
 	err = s.run(ctx, out)
-	return errors.Join(err, s.close())
+	return errors.Join(err, s.Close())
 }
 
 func (s *scene) run(ctx context.Context, out io.Writer) error {
 	if err := s.visit(ctx, causes[0]); err != nil { // so that whatever is made once is there
 		return fmt.Errorf("the first visit: %w", err)
 	}
-	before, err := s.gone()
+	before, err := s.Gone()
 	if err != nil {
 		return err
 	}
-	busy, stop := context.WithTimeout(ctx, s.plan.last)
+	busy, stop := context.WithTimeout(ctx, s.plan.For)
 	defer stop()
+	warming, warm := context.WithTimeout(busy, s.plan.For/steady.WarmUp)
+	defer warm()
 	var clients sync.WaitGroup
-	for i := range s.plan.clients {
+	for i := range 2 * s.plan.clients {
+		until := busy
+		if i >= s.plan.clients {
+			until = warming
+		}
 		clients.Go(func() {
-			for n := i; busy.Err() == nil; n++ {
+			for n := i; until.Err() == nil; n++ {
 				c := causes[n%len(causes)]
 				// A visit that has begun is finished.
 				s.done(c.name, s.visit(ctx, c))
 			}
 		})
 	}
-	samples, err := s.watch(busy, out)
+	samples, err := s.Watch(busy, s.plan.Every, out)
 	stop()
 	clients.Wait()
 	if err != nil {
 		return err
 	}
-	after, err := s.left(before.files)
+	after, err := s.Left(before.Files + s.plan.spare)
 	if err != nil {
 		return err
 	}
@@ -136,9 +100,9 @@ func (s *scene) run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	problems := growth(samples)
-	if after.files > before.files+s.plan.spare {
-		problems = append(problems, fmt.Sprintf("%d descriptors are left, %d were there before", after.files, before.files))
+	problems := steady.Growth(samples)
+	if after.Files > before.Files+s.plan.spare {
+		problems = append(problems, fmt.Sprintf("%d descriptors are left, %d were there before", after.Files, before.Files))
 	}
 	for _, err := range s.failed {
 		problems = append(problems, err.Error())
@@ -161,31 +125,4 @@ func (s *scene) done(cause string, err error) {
 	if s.ends[cause+", failed"]++; len(s.failed) < 5 {
 		s.failed = append(s.failed, fmt.Errorf("%s: %w", cause, err))
 	}
-}
-
-// gone waits until nobody is there any more, for one sample.
-func (s *scene) gone() (sample, error) {
-	for end := time.Now().Add(child.Patience); ; time.Sleep(10 * time.Millisecond) {
-		now, err := s.sample()
-		if err != nil || now.sockets == 0 {
-			return now, err
-		}
-		if time.Now().After(end) {
-			return now, fmt.Errorf("%d sockets of the backend are left open", now.sockets)
-		}
-	}
-}
-
-// kept is how long the gateway may keep a connection for the next request.
-const kept = 2 * time.Minute
-
-// left waits until nobody is there any more and the descriptors are about as many
-// as before, for a last sample.
-func (s *scene) left(before int) (sample, error) {
-	client.CloseIdleConnections()
-	now, err := s.gone()
-	for end := time.Now().Add(kept); err == nil && now.files > before+s.plan.spare && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		now, err = s.sample()
-	}
-	return now, err
 }

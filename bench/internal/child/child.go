@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -116,6 +117,19 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 func (c *Child) Log() string {
 	raw, _ := os.ReadFile(c.log)
 	return string(raw)
+}
+
+// LogSince returns what the child has logged behind the first n bytes.
+func (c *Child) LogSince(n int64) ([]byte, error) {
+	file, err := os.Open(c.log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	if _, err := file.Seek(n, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(file)
 }
 
 // Ended is closed when the process has ended.

@@ -19,6 +19,21 @@ import (
 type Gate struct {
 	*child.Child
 	Public, Admin string // its addresses
+
+	traced int64 // how much of the log Live has read
+	live   int
+}
+
+// Build builds the portcullis beside this module in the folder dir, and returns
+// its name.
+func Build(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "portcullis")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "./cmd/portcullis") //nolint:gosec // ours
+	cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, said)
+	}
+	return binary, nil
 }
 
 // Start starts a gateway with that configuration in the folder dir, and returns
@@ -43,19 +58,21 @@ func Start(ctx context.Context, binary, dir, configuration string, env ...string
 	}
 	for end := time.Now().Add(child.Patience); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		if public, admin, err := serving(c.Log()); err == nil {
-			return &Gate{c, public, admin}, nil
+			return &Gate{Child: c, Public: public, Admin: admin}, nil
 		}
 	}
 	return nil, errors.Join(fmt.Errorf("the gateway doesn't start: %s", c.Log()), c.Stop())
 }
 
-// serving finds in the gateway's log where it listens.
+// serving finds in the gateway's log where it listens. What the runtime writes
+// there may stand in front of a record.
 func serving(log string) (public, admin string, err error) {
-	var record struct{ Msg, Listen, Admin string }
-	for lines := json.NewDecoder(strings.NewReader(log)); record.Msg != "serving"; {
-		if err := lines.Decode(&record); err != nil {
-			return "", "", err
+	for line := range strings.Lines(log) {
+		_, record, _ := strings.Cut(line, "{")
+		var r struct{ Msg, Listen, Admin string }
+		if json.Unmarshal([]byte("{"+record), &r) == nil && r.Msg == "serving" {
+			return r.Listen, r.Admin, nil
 		}
 	}
-	return record.Listen, record.Admin, nil
+	return "", "", errors.New("it isn't serving")
 }
