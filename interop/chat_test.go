@@ -1,16 +1,12 @@
 package interop
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,14 +43,11 @@ func startNodeBackend(t *testing.T) *nodeBackend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := exec.Command("node", "--import", (&url.URL{Scheme: "file", Path: preload}).String(), "server.js")
-	var log bytes.Buffer
-	node.Dir, node.Env, node.Stderr = "../examples/node-ws", append(os.Environ(), "PORT=0"), &log
-	stdout, err := node.StdoutPipe()
-	if err = errors.Join(err, node.Start()); err != nil {
+	node, err := startProgram("../examples/node-ws", []string{"PORT=0"}, "--import", (&url.URL{Scheme: "file", Path: preload}).String(), "server.js")
+	if err != nil {
 		t.Fatalf("this test needs Node; run make setup: %v", err)
 	}
-	lines := bufio.NewScanner(stdout)
+	lines := node.lines
 	ready := lines.Scan()
 	b := &nodeBackend{url: "http://" + strings.TrimPrefix(lines.Text(), "listening on ")}
 	read := make(chan struct{})
@@ -73,8 +66,8 @@ func startNodeBackend(t *testing.T) *nodeBackend {
 	t.Cleanup(func() {
 		_ = node.Process.Signal(syscall.SIGTERM)
 		<-read
-		if err := node.Wait(); err != nil {
-			t.Errorf("this test needs the packages of examples/node-ws; run make setup: %v\n%s", err, &log)
+		if err := node.ended(); err != nil {
+			t.Errorf("this test needs the packages of examples/node-ws; run make setup: %v", err)
 		}
 	})
 	if !ready {

@@ -51,7 +51,7 @@ routes:
 	return "http://" + l.Addr().String()
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +62,7 @@ func listen(t *testing.T) net.Listener {
 
 // serveGateway starts a gateway with that configuration on the listener, until
 // the test ends.
-func serveGateway(t *testing.T, l net.Listener, yaml string) {
+func serveGateway(t testing.TB, l net.Listener, yaml string) *gateway.Gateway {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "portcullis.yaml")
 	if err := os.WriteFile(file, []byte(`
@@ -89,6 +89,7 @@ tokens: [{cookie: session}, bearer, {subprotocol: bearer}, {query: token}]
 		_ = heard(<-ended)
 		_ = heard(g.Close())
 	})
+	return g
 }
 
 // ways are those in which a request may carry a token.

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -47,33 +45,19 @@ func startOIDCProvider() (*oidcProvider, error) {
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		_, _ = io.WriteString(w, clientKeySet())
 	}))
-	ctx, cancel := context.WithCancel(context.Background())
-	node := exec.CommandContext(ctx, "node", "server.js")
-	var log bytes.Buffer
-	node.Dir, node.Stderr = "oidc-provider", &log
-	node.Env = append(os.Environ(), "JWKS_URI="+keys.URL, "GATEWAY_SECRET="+gatewaySecret)
-	stdin, err1 := node.StdinPipe()
-	stdout, err2 := node.StdoutPipe()
-	if err := errors.Join(err1, err2, node.Start()); err != nil {
-		cancel()
+	node, err := startProgram("oidc-provider", []string{"JWKS_URI=" + keys.URL, "GATEWAY_SECRET=" + gatewaySecret}, "server.js")
+	if err != nil {
 		keys.Close()
 		return nil, err
 	}
 	stop := func() error {
-		_ = stdin.Close()
-		hurry := time.AfterFunc(patience, cancel)
-		defer hurry.Stop()
-		_, _ = io.Copy(io.Discard, stdout)
-		err := node.Wait()
-		cancel()
-		keys.Close()
-		if err != nil {
-			return fmt.Errorf("node: %w\n%s", err, &log)
-		}
-		return nil
+		defer keys.Close()
+		_ = node.stdin.Close()
+		return node.ended()
 	}
 	var ready struct{ Issuer string }
-	if err := json.NewDecoder(stdout).Decode(&ready); err != nil {
+	node.lines.Scan()
+	if err := json.Unmarshal(node.lines.Bytes(), &ready); err != nil {
 		return nil, errors.Join(err, stop())
 	}
 	return &oidcProvider{ready.Issuer, stop}, nil
