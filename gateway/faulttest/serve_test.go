@@ -34,7 +34,7 @@ func serveGateway(file string) error {
 		return err
 	}
 	defer func() { _ = g.Close() }()
-	public, err := net.Listen("tcp", c.Listen)
+	public, err := g.Listen(ctx)
 	if err != nil {
 		return err
 	}

@@ -192,6 +192,11 @@ func lacking(err error) bool {
 // bound, and is closed.
 func (l *Listener) admit(nc *net.TCPConn) net.Conn {
 	peer := nc.RemoteAddr()
+	if intoSpare(nc) {
+		_ = nc.Close()
+		l.exhausted.log(l.log, slog.LevelError, "connection refused: the last descriptors are for those who are there", slog.String("remote", peer.String()))
+		return nil
+	}
 	if !l.slots.take() {
 		_ = nc.Close()
 		l.refuse(peer)
