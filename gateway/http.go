@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,9 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -20,7 +19,7 @@ import (
 // other one goes on, and without waiting for more. The backend of a public one
 // hears of no user.
 func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
-	transport := newTransport(rt.BackendCA)
+	transport := newTransport(rt.BackendCA, rt.AnswerTime)
 	g.transports = append(g.transports, transport)
 	proxy := &httputil.ReverseProxy{
 		Transport:     transport,
@@ -82,8 +81,9 @@ func (g *Gateway) prepare(out, in *http.Request, public bool) {
 	}
 }
 
-func newTransport(roots *x509.CertPool) *http.Transport {
+func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 	return &http.Transport{
+		ResponseHeaderTimeout: answer,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		TLSClientConfig:       clientTLS(roots),
@@ -109,12 +109,23 @@ func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err erro
 		g.refuse(w, r, http.StatusRequestEntityTooLarge, "the body is too large")
 		return
 	}
+	var silent net.Error
 	status, text := http.StatusBadGateway, "the backend cannot be reached"
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &silent) && silent.Timeout() {
 		status, text = http.StatusGatewayTimeout, "the backend does not answer"
 	}
+	g.answerFailure(w, r, err, status, text)
+}
+
+// answerFailure answers for a backend that gives no answer to pass on.
+func (g *Gateway) answerFailure(w http.ResponseWriter, r *http.Request, err error, status int, text string) {
+	h := w.Header()
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // L3: that isn't the backend's fault
+		status, text = http.StatusServiceUnavailable, "out of resources"
+		h.Set("Retry-After", "5")
+	}
 	g.logBackend(r, status, err)
-	w.Header().Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", "no-store")
 	http.Error(w, text, status)
 }
 

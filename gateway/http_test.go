@@ -291,3 +291,14 @@ func TestOffersPass(t *testing.T) {
 		t.Errorf("err %v, want the backend's own Close", err)
 	}
 }
+
+// A backend that takes a call and says nothing is 504.
+func TestSilentBackend(t *testing.T) {
+	done := make(chan struct{})
+	silent := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-done }))
+	defer close(done)
+	h := openFor(t, silent, "\nroutes:\n  - {path: /, backend: BACKEND, public: true, answer_time: 50ms}\n")
+	if status, _, _ := h.get("/"); status != http.StatusGatewayTimeout {
+		t.Errorf("status %d, want 504", status)
+	}
+}

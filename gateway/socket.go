@@ -149,9 +149,7 @@ func (g *Gateway) handshakeFailed(w http.ResponseWriter, r *http.Request, err er
 	case errors.Is(err, relay.ErrBadAnswer):
 		text = "the backend's handshake answer is wrong"
 	}
-	g.logBackend(r, status, err)
-	w.Header().Set("Cache-Control", "no-store")
-	http.Error(w, text, status)
+	g.answerFailure(w, r, err, status, text)
 }
 
 // passRefusal passes on an answer of the backend that isn't a 101, until the

@@ -4,7 +4,7 @@ import "strings"
 
 // The keys that there are, as errors list them.
 const (
-	routeKeys = "accept_then_close, allow, backend, backend_ca_file, close_codes, cors, frames, host, idle, insecure_paths, limits, login, messages, origins, path, ping, public, stall, tokens, utf8"
+	routeKeys = "accept_then_close, allow, answer_time, backend, backend_ca_file, close_codes, cors, frames, host, idle, insecure_paths, limits, login, messages, origins, path, ping, public, stall, tokens, utf8"
 
 	configKeys = "access_log, admin, grace, leeway, limits, listen, logout, max_session, proxy_protocol, recheck_rate, routes, shutdown_grace, signals, tickets, tls, tokens, trusted_proxies, userinfo_header, userinfo_max, verify"
 )

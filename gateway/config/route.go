@@ -33,6 +33,10 @@ type Route struct {
 	// BackendCA is what the file held. nil: the system's.
 	BackendCA *x509.CertPool `yaml:"-"`
 
+	// AnswerTime is how long the backend may take to begin its answer to a request,
+	// sockets apart, once it has all of that. 0s is for ever.
+	AnswerTime time.Duration `yaml:"answer_time" default:"1m" max:"24h"`
+
 	// Public lets everybody through, without a token and without an identity.
 	Public bool `yaml:"public" default:"false"`
 
