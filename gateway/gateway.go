@@ -238,6 +238,12 @@ func (g *Gateway) Guard() *portcullis.Guard { return g.guard }
 
 // ServeHTTP reads like the package's comment.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !r.ProtoAtLeast(1, 1) { // its Transfer-Encoding is gone already, and where it ends isn't known (RFC 9112, section 6.1)
+		w.Header().Set("Connection", "close")
+	}
+	if r.ContentLength != 0 {
+		r = r.WithContext(r.Context()) // net/http still looks at the Body of its own
+	}
 	pace(g.config.Limits.BodyTime).body(w, r)
 	r, why := g.proxies.view(r)
 	var odd oddities

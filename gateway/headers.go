@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/portcullis-auth/portcullis"
 )
 
@@ -108,7 +110,7 @@ func (n *headerNames) announced(trailer http.Header) http.Header {
 	for name := range trailer {
 		switch {
 		case plainEqual(name, "authorization"), plainEqual(name, "cookie"), plainEqual(name, "host"),
-			n.ours(name), slices.Contains(hopByHop, name):
+			n.ours(name), slices.Contains(hopByHop, name), !httpguts.ValidHeaderFieldName(name):
 		default:
 			pass[name] = nil
 		}

@@ -1,10 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,9 +27,21 @@ func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
 		BufferPool:    &copying,
 		ErrorLog:      slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		ErrorHandler:  g.backendFailed,
+		ModifyResponse: func(answer *http.Response) error {
+			if answer.StatusCode < 100 { // net/http panics
+				return errors.New("the backend's answer has no status")
+			}
+			if state := stateOf(answer.Request); state != bodyWhole { // W4: see watched
+				answer.Header.Set("Connection", "close")
+			}
+			return nil
+		},
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host = rt.Backend.Scheme, rt.Backend.Host
 			p.Out.Host = p.In.Host
+			if p.Out.Body != nil && p.In.ProtoMajor == 1 { // streams of HTTP/2 end by themselves
+				p.Out.Body = &watched{ReadCloser: p.Out.Body}
+			}
 			if p.Out.Trailer = g.names.announced(p.In.Trailer); len(p.Out.Trailer) > 0 && p.Out.Body != nil {
 				p.Out.Body = &trailed{p.Out.Body, p.In.Trailer, p.Out.Trailer}
 			}
@@ -54,22 +66,6 @@ func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
 	})
 }
 
-// A trailed body passes the trailers on that may pass, once they have come.
-type trailed struct {
-	io.ReadCloser
-	in, out http.Header // net/http fills in at the body's end
-}
-
-func (t *trailed) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		for name := range t.out {
-			t.out[name] = t.in[name]
-		}
-	}
-	return n, err
-}
-
 // prepare gives out, which is in on its way to the backend, the target byte by
 // byte, as the rule saw it, and our headers.
 func (g *Gateway) prepare(out, in *http.Request, public bool) {
@@ -83,14 +79,15 @@ func (g *Gateway) prepare(out, in *http.Request, public bool) {
 
 func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 	return &http.Transport{
-		ResponseHeaderTimeout: answer,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout:   10 * time.Second,
-		TLSClientConfig:       clientTLS(roots),
-		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       90 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true, // what the client accepts is the client's matter
+		ResponseHeaderTimeout:  answer,
+		MaxResponseHeaderBytes: 256 << 10,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSClientConfig:        clientTLS(roots),
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		DisableCompression:     true, // what the client accepts is the client's matter
 	}
 }
 
@@ -101,13 +98,23 @@ func clientTLS(roots *x509.CertPool) *tls.Config {
 
 // backendFailed answers when the backend doesn't.
 func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil { // the client has gone, or the Guard answers
+	switch cause := context.Cause(r.Context()); {
+	case errors.Is(cause, context.Canceled): // the client has gone; returning would be a 200
+		panic(http.ErrAbortHandler)
+	case cause != nil: // the Guard answers
 		return
 	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		g.refuse(w, r, http.StatusRequestEntityTooLarge, "the body is too large")
 		return
+	}
+	if state := stateOf(r); state != bodyWhole {
+		w.Header().Set("Connection", "close") // W4
+		if state == bodyBroken {
+			g.refuse(w, r, http.StatusBadRequest, "the body is malformed, or breaks off")
+			return
+		}
 	}
 	var silent net.Error
 	status, text := http.StatusBadGateway, "the backend cannot be reached"

@@ -79,7 +79,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 		if err == nil {
 			closeAnswer(answer, backend)
 		}
-		return
+		panic(http.ErrAbortHandler) // returning would be a 200
 	case err != nil:
 		g.handshakeFailed(w, s.Request(), err)
 		return

@@ -66,7 +66,7 @@ func (d *Dialer) Handshake(ctx context.Context, to *url.URL, r *http.Request) (*
 	}
 	defer x.release()
 	if err == nil {
-		err = verify(r.Header, resp.Header)
+		err = verify(r.Header, resp)
 	}
 	if err != nil {
 		_ = nc.Close()
@@ -124,7 +124,11 @@ func (r refusal) Close() error {
 }
 
 // verify reads RFC 6455, section 4.1 from top to bottom.
-func verify(asked, got http.Header) error {
+func verify(asked http.Header, answer *http.Response) error {
+	if answer.ProtoMajor != 1 || answer.ProtoMinor == 0 {
+		return fmt.Errorf("%w: a 101 of another version of HTTP", ErrBadAnswer)
+	}
+	got := answer.Header
 	if v := got["Upgrade"]; len(v) != 1 || !strings.EqualFold(v[0], "websocket") {
 		return fmt.Errorf("%w: no Upgrade to websocket", ErrBadAnswer)
 	}

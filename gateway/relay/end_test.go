@@ -16,6 +16,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/gateway/relay"
 	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
@@ -198,7 +199,8 @@ func TestBackendsLastWordsReachTheClient(t *testing.T) {
 }
 
 // Whoever says Close first, both Close frames pass, also when the first one
-// half-closes or goes on talking behind it; and the relay ends.
+// half-closes or goes on talking behind it, which nobody hears; and the relay
+// ends.
 func TestClosingHandshakes(t *testing.T) {
 	everyWay(t, func(t *testing.T, w way) {
 		for _, first := range []string{"client", "backend"} {
@@ -212,7 +214,10 @@ func TestClosingHandshakes(t *testing.T) {
 			if err := a.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
-			b.want(t, append(fromA, "behind"...))
+			b.want(t, fromA)
+			if rest, err := io.ReadAll(b.r); len(rest) > 0 || err != nil {
+				t.Errorf("behind the Close frame: % x, err %v", rest, err)
+			}
 			b.send(t, fromB)
 			_ = b.Close()
 			a.want(t, fromB)
@@ -250,6 +255,61 @@ func TestSlowReadersAreNotBufferedFor(t *testing.T) {
 		_ = l.backend.Close()
 		if r := l.wait(); r.FromBackend != size+10 {
 			t.Errorf("%d bytes, want %d", r.FromBackend, size+10)
+		}
+	})
+}
+
+// W5: what a client is owed at the end of an authorization keeps to the rules too.
+func TestW5TextIsJudgedToTheEnd(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		l := newLineWith(t, w, relay.Options{Rules: &relay.Rules{UTF8: true, Grace: patience}})
+		frame := plain(ws.OpText, strings.Repeat("x", 500)+"\xff"+strings.Repeat("x", 500))
+		l.backend.send(t, frame[:300])
+		l.client.want(t, frame[:300])
+		l.revoke()
+		l.backend.send(t, frame[300:])
+		cut(t, l.client, frame[300:])
+		l.backend.wantClose(t, 3003, "session_revoked", true)
+		if r := l.wait(); !errors.Is(r.Cause, portcullis.ErrRevoked) {
+			t.Errorf("result %+v", r)
+		}
+	})
+}
+
+// L1: nothing is kept of what is said behind a Close frame, nor of what is dropped
+// at the end.
+func TestL1NothingIsHeldBehindTheEnd(t *testing.T) {
+	everyWay(t, func(t *testing.T, w way) {
+		const size = 16 << 20
+		frame := masked(ws.OpBinary, strings.Repeat("z", size))
+		for name, end := range map[string]func(l *line){
+			"close": func(l *line) {
+				l.client.send(t, masked(ws.OpClose, ""))
+				l.backend.want(t, masked(ws.OpClose, ""))
+			},
+			"revocation": func(l *line) {
+				l.client.send(t, append(masked(ws.OpText, "hello"), frame[:1000]...)) // which is held
+				l.backend.want(t, masked(ws.OpText, "hello"))
+				l.revoke()
+				l.client.wantClose2(t, 3003, "session_revoked", false)
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				pass := func(*portcullis.Session, bool, []byte) relay.Verdict { return relay.Pass }
+				l := newLineWith(t, w, relay.Options{Rules: &relay.Rules{Grace: patience, Judge: pass, MaxMessage: 1 << 30}})
+				end(l)
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				l.client.send(t, frame)
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > size/4 {
+					t.Errorf("%d bytes more are in memory", grown)
+				}
+				runtime.KeepAlive(frame)
+				l.quit()
+			})
 		}
 	})
 }

@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,22 +14,18 @@ const Tick = tick
 // A Wheel is a wheel with pairs that have numbers.
 type Wheel struct {
 	wheel
-	start time.Time
 	pairs [10]pair
 }
 
-func NewWheel() *Wheel {
-	start := time.Now()
-	return &Wheel{wheel: newWheel(start), start: start}
-}
+func NewWheel() *Wheel { return new(Wheel) }
 
-func (w *Wheel) Set(i int, now, d time.Duration) { w.set(&w.pairs[i], w.start.Add(now), d) }
+func (w *Wheel) Set(i int, now, d time.Duration) { w.set(&w.pairs[i], now, now+d) }
 
 func (w *Wheel) Stop(i int) { w.stop(&w.pairs[i]) }
 
 func (w *Wheel) Advance(now time.Duration) map[int]bool {
 	late := map[int]bool{}
-	w.advance(w.start.Add(now), func(p *pair) {
+	w.advance(now, func(p *pair) {
 		for i := range w.pairs {
 			if p == &w.pairs[i] {
 				late[i] = true
@@ -39,7 +37,28 @@ func (w *Wheel) Advance(now time.Duration) map[int]bool {
 
 func (w *Wheel) Next() (time.Duration, bool) {
 	next := w.next()
-	return next.Sub(w.start), !next.IsZero()
+	return next, next > 0
+}
+
+// Queued reports whether anybody has a queue.
+func (e *Engine) Queued() bool {
+	for _, l := range e.loops.list {
+		l.mu.Lock()
+		pairs := slices.Clone(l.pairs)
+		l.mu.Unlock()
+		for _, p := range pairs {
+			if p == nil {
+				continue
+			}
+			p.mu.Lock()
+			queued := p.client.queue != nil || p.backend.queue != nil
+			p.mu.Unlock()
+			if queued {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Stuck returns what a client with a queue has taken, and what it hasn't.
@@ -84,9 +103,50 @@ func InboxKeeps(n int) (kept int) {
 // HandleEarly has a loop handle an event of a pair that it doesn't watch yet.
 func HandleEarly(client, backend int) {
 	l := &loop{}
-	p := &pair{loop: l}
+	p := &pair{loop: l, socket: newSocket(nil, Options{}, nil)}
 	p.client.fd, p.backend.fd = client, backend
 	l.pairs = make([]*pair, max(client, backend)+1)
 	l.pairs[client], l.pairs[backend] = p, p
 	l.handle(&unix.EpollEvent{Fd: int32(client), Events: unix.EPOLLIN})
+}
+
+// A Clocked is an Engine whose loops' clock can be moved on.
+type Clocked struct {
+	Engine
+	skew atomic.Int64
+}
+
+func NewClocked() *Clocked {
+	e, begun := new(Clocked), time.Now()
+	e.loops.clock = func() time.Duration { return time.Since(begun) + time.Duration(e.skew.Load()) + 1 }
+	return e
+}
+
+// Advance moves the clock on, and returns when the loops have looked at it.
+func (e *Clocked) Advance(d time.Duration) {
+	e.skew.Add(int64(d))
+	for range 2 { // the turn that goes on may have looked before
+		for _, l := range e.loops.list {
+			l.tell(func() {})
+			for woken := true; woken; runtime.Gosched() {
+				l.mu.Lock()
+				woken = l.woken
+				l.mu.Unlock()
+			}
+		}
+	}
+}
+
+// InLoops returns how many sockets are in loops.
+func (e *Engine) InLoops() (n int) {
+	for _, l := range e.loops.list {
+		l.mu.Lock()
+		for _, p := range l.pairs {
+			if p != nil {
+				n++
+			}
+		}
+		l.mu.Unlock()
+	}
+	return n / 2 // descriptors
 }

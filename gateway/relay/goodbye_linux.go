@@ -1,7 +1,5 @@
 package relay
 
-import "time"
-
 // A farewell is how far the goodbye of a pair is.
 type farewell struct {
 	begun     bool
@@ -36,12 +34,21 @@ func (p *pair) sayGoodbye() {
 		return
 	}
 	p.farewell.begun = true
-	p.loop.timers.set(p, time.Now(), p.grace)
+	now := p.loop.clock()
+	p.vigil.until = now + p.rules.Grace
+	p.loop.timers.set(p, now, p.vigil.until)
 
 	p.drop(&p.backend)
-	p.sayClose(&p.backend, p.bye.backend)
+	p.sayClose(&p.backend, p.bye.toBackend)
 
 	client := &p.client
+	if p.bye.toClient == nil {
+		client.broken = true
+		p.drop(client)
+	}
+	if p.bye.toBackend == nil {
+		p.refused[ofBackend] = true
+	}
 	if client.queue != nil {
 		if client.queue.rest = client.frame(client.queue.rest); len(client.queue.rest) == 0 {
 			p.drop(client)
@@ -60,23 +67,19 @@ func (p *pair) finish() {
 		return
 	}
 	p.farewell.finishing, p.farewell.silenced = false, true
-	p.sayClose(client, p.bye.client)
+	p.sayClose(client, p.bye.toClient)
 }
 
 // sayClose sends the Close frame, unless the other side has sent one; the stream is
-// to end behind it. A stream inside of a frame gets neither.
+// to end behind it. A stream inside of a frame gets neither, nor does one that is
+// to be cut.
 func (p *pair) sayClose(to *peer, frame []byte) {
-	if to.lost || to.broken || to.fd < 0 || !to.shut && !to.out.AtBoundary() {
+	if frame == nil || to.lost || to.broken || to.fd < 0 || !to.shut && !to.out.AtBoundary() {
 		to.cut = true
 		return
 	}
 	if !to.out.Closed() && !to.shut {
-		moved := to.moved
-		p.send(to, frame)
-		to.moved = moved
-		if to.queue != nil {
-			to.queue.ours = true
-		}
+		p.sendOurs(to, frame)
 	}
 	to.shutting = to.shutting || !to.broken
 }
@@ -84,7 +87,7 @@ func (p *pair) sayClose(to *peer, frame []byte) {
 // checkGoodbye closes the sides that have nothing more to expect.
 func (p *pair) checkGoodbye() {
 	client, backend := &p.client, &p.backend
-	if p.farewell.finishing && client.queue == nil && (backend.eof || client.broken) { // the rest will never come
+	if p.farewell.finishing && client.queue == nil && (backend.eof || client.broken || p.refused[ofBackend]) { // the rest will never come
 		p.farewell.finishing, p.farewell.silenced = false, true
 		client.cut = true
 	}

@@ -40,11 +40,13 @@ type loop struct {
 	got      int // how many of the events are valid
 	wake     int // an eventfd
 	buf      [readSize]byte
-	blocks   []*block // not in use
-	ready    []*pair  // with more to read than was their turn
-	tails    []*pair  // that have been told goodbye, with something to do
+	blocks   []*block             // not in use
+	ready    []*pair              // with more to read than was their turn
+	tails    []*pair              // that have been told goodbye, with something to do
+	clock    func() time.Duration // always more than 0
+	now      time.Duration        // by the clock, when the turn began
 	timers   wheel
-	deadline time.Time // of file; zero: none
+	deadline time.Duration // of file, by the clock; 0: none
 	stopped  chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -62,8 +64,8 @@ type arrival struct {
 }
 
 // newLoop returns a loop that runs until stop.
-func newLoop() (*loop, error) {
-	l := &loop{wake: -1, stopped: make(chan struct{}), timers: newWheel(time.Now())}
+func newLoop(clock func() time.Duration) (*loop, error) {
+	l := &loop{wake: -1, stopped: make(chan struct{}), clock: clock}
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
@@ -105,12 +107,13 @@ func (l *loop) run() {
 	defer l.free()
 	for {
 		l.wait()
+		l.now = l.clock()
 		for i := range l.events[:l.got] {
 			l.handle(&l.events[i])
 		}
 		l.again()
 		if l.timers.count > 0 {
-			l.timers.advance(time.Now(), (*pair).late)
+			l.timers.advance(l.now, (*pair).late)
 		}
 		if !l.inbox() {
 			return
@@ -126,9 +129,13 @@ func (l *loop) wait() {
 		l.poll(uintptr(l.epoll))
 		return
 	}
-	if due := l.timers.next(); !due.Equal(l.deadline) {
+	if due := l.timers.next(); due != l.deadline {
 		l.deadline = due
-		_ = l.file.SetReadDeadline(due)
+		var at time.Time
+		if due > 0 {
+			at = time.Now().Add(due - l.clock())
+		}
+		_ = l.file.SetReadDeadline(at)
 	}
 	// In the runtime's poller, and not in epoll_wait: a thread that blocks
 	// there costs two hand-overs for each event.
@@ -235,8 +242,8 @@ func (l *loop) finish() {
 	}
 }
 
-// add takes a pair. If nothing has been read of it, the loop needn't even be
-// woken. A loop that ends cuts it.
+// add takes a pair. If nothing has been read of it, and it has no timer, the loop
+// needn't even be woken. A loop that ends cuts it.
 func (l *loop) add(a arrival) {
 	l.mu.Lock()
 	for _, fd := range []int{a.pair.client.fd, a.pair.backend.fd} {
@@ -250,7 +257,7 @@ func (l *loop) add(a arrival) {
 	switch {
 	case closing:
 		a.abort()
-	case len(a.client)+len(a.backend) > 0 || !a.watch():
+	case len(a.client)+len(a.backend) > 0 || a.rules.timed() || !a.watch():
 		l.tell(func() { l.fresh = append(l.fresh, a) })
 	}
 }
@@ -297,12 +304,16 @@ func (l *loop) block(b []byte) *block {
 	} else {
 		k = new(block)
 	}
-	k.rest, k.ours = k.buf[:copy(k.buf[:], b)], false
+	k.rest, k.ours = b, false
+	if len(b) <= readSize { // else it is a message that was held, and nobody else's any more
+		k.rest = k.buf[:copy(k.buf[:], b)]
+	}
 	return k
 }
 
 // unblock takes a block back.
 func (l *loop) unblock(k *block) {
+	k.rest = nil
 	if len(l.blocks) < spare {
 		l.blocks = append(l.blocks, k)
 	}

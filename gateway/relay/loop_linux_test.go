@@ -64,14 +64,6 @@ func TestIdleSocketsHoldNoGoroutines(t *testing.T) {
 	first.quit()
 }
 
-// quit ends a socket as its client does.
-func (l *line) quit() {
-	l.Helper()
-	_ = l.client.Close()
-	_ = l.backend.Close()
-	l.wait()
-}
-
 // What a backend said before it reset the connection reaches the client, though
 // the client is still talking.
 func TestBackendsLastWordsReachTheClientInALoop(t *testing.T) {
@@ -214,9 +206,12 @@ func TestR2WhatHadNotBegunIsDropped(t *testing.T) {
 	var taken int64
 	var queued int
 	got := 0
-	for begin := time.Now(); queued < 10*len(frame); runtime.Gosched() {
+	for begin := time.Now(); ; runtime.Gosched() {
 		if taken, queued = engine.Stuck(); time.Since(begin) > patience {
 			t.Fatal("the client never got stuck")
+		}
+		if queued >= 10*len(frame) {
+			break
 		}
 		if queued > 0 { // another time, it may be more
 			l.client.want(t, frame)
@@ -275,16 +270,53 @@ func TestStaleEventsMoveNothing(t *testing.T) {
 func TestResetsAreNoticedBehindAQueue(t *testing.T) {
 	for _, who := range []string{"client", "backend"} {
 		l := newLine(t, way{}, 50*time.Millisecond)
-		gone := l.client
+		gone, flood := l.client, masked(ws.OpBinary, strings.Repeat("x", 1<<20))
 		if who == "backend" {
-			gone = l.backend
+			gone, flood = l.backend, plain(ws.OpBinary, strings.Repeat("x", 1<<20))
 		}
-		for flood, err := masked(ws.OpBinary, strings.Repeat("x", 1<<20)), error(nil); err == nil; {
+		for err := error(nil); err == nil; {
 			_ = gone.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)) // until nothing moves
 			_, err = gone.Write(flood)
 		}
 		_ = gone.Conn.(*net.TCPConn).SetLinger(0)
 		_ = gone.Close()
+		l.wait()
+	}
+}
+
+// A claimed is a connection that says that it is TCP.
+type claimed struct{ net.Conn }
+
+func (c claimed) TCP() *net.TCPConn { return c.Conn.(*net.TCPConn) }
+
+// What says that it is TCP is moved as TCP is.
+func TestLoopTakesWhatIsTCP(t *testing.T) {
+	engine := new(relay.Engine)
+	defer engine.Close()
+	l := newLineFor(t, engine, relay.Options{Rules: &relay.Rules{Grace: time.Second}}, func() (net.Conn, *end) {
+		ours, peer := tcp(t, false)
+		return claimed{ours}, peer
+	})
+	if n := engine.InLoops(); n != 1 {
+		t.Errorf("%d sockets are in loops, want 1", n)
+	}
+	l.client.send(t, masked(ws.OpText, "hello"))
+	l.backend.want(t, masked(ws.OpText, "hello"))
+	l.quit()
+}
+
+// W5: when a client breaks a rule while its backend never pauses, nothing of the
+// frame that the client is in gets lost on the way to the goodbye.
+func TestW5EndInsideOfAFloodToTheClient(t *testing.T) {
+	frame := plain(ws.OpBinary, strings.Repeat("z", 16<<20))
+	for range 5 {
+		l := newLine(t, way{}, patience)
+		go func() { _, _ = l.backend.Write(frame) }()
+		l.client.want(t, frame[:1<<20])
+		l.client.send(t, plain(ws.OpText, "not masked"))
+		l.client.want(t, frame[1<<20:])
+		l.client.wantClose(t, 1002, "protocol_error", false)
+		l.backend.wantClose(t, 1002, "protocol_error", true)
 		l.wait()
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis-auth/portcullis"
+	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
 // loops are the event loops of an Engine, made when the first socket comes.
@@ -17,25 +17,22 @@ type loops struct {
 	list   []*loop
 	next   int // whose turn it is to get a socket
 	closed bool
+	clock  func() time.Duration // the loops'; nil: the monotonic clock
 }
 
 // start hands a socket to a loop. It reports false, and has done nothing, if
 // the connections, or what has been read of them, are none that a loop can take,
 // or the system lacks descriptors.
-func (s *loops) start(session *portcullis.Session, client, backend Side, grace time.Duration, done func(Result)) bool {
-	clientConn, ok := client.Conn.(*net.TCPConn)
-	if !ok {
-		return false
-	}
-	backendConn, ok := backend.Conn.(*net.TCPConn)
-	if !ok || max(len(client.Early), len(backend.Early)) > readSize {
+func (s *loops) start(k socket, client, backend Side) bool {
+	clientConn, backendConn := wsconn.TCP(client.Conn), wsconn.TCP(backend.Conn)
+	if clientConn == nil || backendConn == nil || max(len(client.Early), len(backend.Early)) > readSize {
 		return false
 	}
 	l := s.pick()
 	if l == nil {
 		return false
 	}
-	p := &pair{loop: l, session: session, grace: grace, done: done}
+	p := &pair{loop: l, socket: k}
 	if p.client.fd = duplicate(clientConn); p.client.fd < 0 {
 		return false
 	}
@@ -43,9 +40,9 @@ func (s *loops) start(session *portcullis.Session, client, backend Side, grace t
 		_ = unix.Close(p.client.fd)
 		return false
 	}
-	_ = clientConn.Close() // ours is the last one now
-	_ = backendConn.Close()
-	session.OnEnd(p.end)
+	_ = client.Conn.Close() // ours is the last one now
+	_ = backend.Conn.Close()
+	p.session.OnEnd(p.sessionEnded)
 	l.add(arrival{p, client.Early, backend.Early})
 	return true
 }
@@ -62,8 +59,12 @@ func (s *loops) pick() *loop {
 		return nil
 	}
 	if s.list == nil {
+		if s.clock == nil {
+			begun := time.Now()
+			s.clock = func() time.Duration { return time.Since(begun) + 1 }
+		}
 		for range (runtime.GOMAXPROCS(0) + 1) / 2 {
-			l, err := newLoop()
+			l, err := newLoop(s.clock)
 			if err != nil {
 				break
 			}

@@ -1,37 +1,28 @@
 package relay
 
 import (
-	"crypto/rand"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/portcullis-auth/portcullis"
 	"github.com/portcullis-auth/portcullis/internal/wsframe"
 )
 
 // A pair is the two sides of one socket in a loop. Only the loop's goroutine
-// touches it, but for watch and end.
+// touches it, but for watch and sessionEnded.
 type pair struct {
-	loop            *loop
-	session         *portcullis.Session
-	done            func(Result)
-	grace           time.Duration
+	loop *loop
+	socket
 	client, backend peer
 	timer           timer
-	listed          bool // in loop.ready
-	postponed       bool // in loop.tails
-	closed          bool
-	farewell        farewell
 
-	mu      sync.Mutex // guards what follows; held while bytes pass
-	watched bool       // by the loop
-	bye     *goodbye   // authorization has ended; nil: it hasn't
+	mu        sync.Mutex // guards watched and socket.bye; held while bytes pass
+	watched   bool       // by the loop
+	listed    bool       // in loop.ready
+	postponed bool       // in loop.tails
+	closed    bool
+	farewell  farewell
 }
-
-// A goodbye is what the two sides are told.
-type goodbye struct{ client, backend []byte }
 
 // A peer is one side of a pair.
 type peer struct {
@@ -61,8 +52,10 @@ type block struct {
 // begin passes on what came with the handshakes, and has the pair watched.
 func (p *pair) begin(client, backend []byte) {
 	p.mu.Lock()
-	p.pass(&p.client, client)
-	p.pass(&p.backend, backend)
+	p.vigil.begin(p.loop.now)
+	p.pass(&p.client, client, len(client))
+	p.pass(&p.backend, backend, len(backend))
+	p.arm()
 	p.mu.Unlock()
 	if !p.watch() {
 		p.abort()
@@ -108,7 +101,9 @@ func (p *pair) handle(fd int, events uint32) {
 	switch {
 	case p.bye == nil:
 		p.work()
-		p.unheard()
+		if p.bye == nil {
+			p.unheard()
+		}
 	case p.farewell.begun:
 		p.loop.postpone(p)
 	}
@@ -145,23 +140,27 @@ func (side *peer) noted(events uint32) {
 	}
 }
 
-// other returns the other side.
-func (p *pair) other(side *peer) *peer {
-	if side == &p.client {
-		return &p.backend
+// which returns which side a peer is, and the other side's.
+func (p *pair) which(of *peer) (side, *peer) {
+	if of == &p.client {
+		return ofClient, &p.backend
 	}
-	return &p.client
+	return ofBackend, &p.client
 }
 
 // move passes on what there is to read from a side, but no more than is its
-// turn. It reads nothing that the other side has no room for.
+// turn. It reads nothing that the other side has no room for, nor between the end
+// and the goodbye: what comes then may belong to a frame that is to be finished.
 func (p *pair) move(from *peer) {
-	to := p.other(from)
+	which, to := p.which(from)
+	in := &p.inlets[which]
 	for range burst {
-		if !from.readable || from.eof || from.fd < 0 || to.queue != nil {
+		if !from.readable || from.eof || from.fd < 0 || to.queue != nil || p.bye != nil && !p.farewell.begun {
 			return
 		}
-		n, err := read(from.fd, p.loop.buf[:])
+		buf := p.loop.buf[:]
+		lead := in.lead(buf)
+		n, err := read(from.fd, buf[lead:])
 		switch {
 		case err == unix.EAGAIN: //nolint:errorlint // an Errno as it is
 			from.readable, from.hup, from.failed = false, false, false
@@ -171,10 +170,10 @@ func (p *pair) move(from *peer) {
 			p.readEnded(from, err)
 			return
 		}
-		if n < readSize && !from.hup { // there is no more, or an event will tell
+		if n < len(buf)-lead && !from.hup { // there is no more, or an event will tell
 			from.readable = false
 		}
-		p.pass(from, p.loop.buf[:n])
+		p.pass(from, in.join(buf[:lead+n], lead > 0), n)
 	}
 	if from.readable && !p.listed {
 		p.listed = true
@@ -182,17 +181,28 @@ func (p *pair) move(from *peer) {
 	}
 }
 
-// pass passes on what was read from a side: while the authorization lasts all
-// of it, and then what belongs to a frame that the client has begun to get.
-func (p *pair) pass(from *peer, b []byte) {
-	to := p.other(from)
+// pass passes on what was read from a side, of which so many bytes are fresh:
+// until the end all that keeps to the rules, and then what belongs to a frame that
+// the client has begun to get. All else is dropped.
+func (p *pair) pass(from *peer, b []byte, fresh int) {
+	which, to := p.which(from)
+	gone := to.broken || to.fd < 0
 	switch {
-	case len(b) == 0 || to.broken || to.fd < 0:
-	case p.bye == nil:
+	case len(b) == 0:
+	case !gone && p.bye == nil:
+		b, why := p.sift(which, b, fresh)
+		p.vigil.note(which, p.data[which], p.loop.now)
 		p.send(to, b)
-	case to == &p.client && p.farewell.finishing:
-		p.send(to, to.frame(b))
+		if why != nil {
+			p.end(why)
+		}
+	case !gone && p.farewell.finishing && to == &p.client:
+		b, _ = p.sift(which, to.frame(b), fresh)
+		p.send(to, b)
 		p.finish()
+		p.check()
+	default:
+		p.inlets[which].held = nil
 	}
 }
 
@@ -208,6 +218,9 @@ func (side *peer) frame(b []byte) []byte {
 
 // send writes b, and keeps what the peer can't take now. Nothing may be queued.
 func (p *pair) send(to *peer, b []byte) {
+	if len(b) == 0 {
+		return
+	}
 	n, err := write(to.fd, b)
 	to.moved += int64(n)
 	to.took(b[:n])
@@ -217,6 +230,9 @@ func (p *pair) send(to *peer, b []byte) {
 		p.writeFailed(to)
 	default:
 		to.queue = p.loop.block(b[n:])
+		which, _ := p.which(to)
+		p.vigil.stuck[which] = p.loop.now
+		p.arm()
 	}
 }
 
@@ -265,6 +281,9 @@ func (p *pair) drop(to *peer) {
 	if to.queue != nil {
 		p.loop.unblock(to.queue)
 		to.queue = nil
+		which, _ := p.which(to)
+		p.vigil.unstuck(which, p.loop.now)
+		p.arm()
 	}
 }
 
@@ -277,7 +296,8 @@ func (p *pair) readEnded(from *peer, err error) {
 	case err != nil && from == &p.client:
 		p.close()
 	default: // the other one has Grace to say what it has to say
-		p.shut(p.other(from))
+		_, to := p.which(from)
+		p.shut(to)
 		p.patience()
 	}
 	p.check()
@@ -311,24 +331,6 @@ func (p *pair) shut(to *peer) {
 	}
 }
 
-// patience lets the pair be closed when Grace is over.
-func (p *pair) patience() {
-	if p.timer.due == 0 && !p.closed {
-		p.loop.timers.set(p, time.Now(), p.grace)
-	}
-}
-
-// late is what becomes of a pair whose time is over.
-func (p *pair) late() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.bye != nil && !p.farewell.begun {
-		p.sayGoodbye()
-		return
-	}
-	p.close()
-}
-
 // check closes what nothing is left to do for.
 func (p *pair) check() {
 	switch {
@@ -357,13 +359,7 @@ func (p *pair) close() {
 	p.closeSide(&p.backend)
 	p.closed = true
 	p.loop.timers.stop(p)
-	result := Result{
-		Cause:          p.session.Err(),
-		FromClient:     p.backend.moved,
-		FromBackend:    p.client.moved,
-		BackendAborted: p.bye != nil && p.backend.cut,
-	}
-	go p.done(result) // it is somebody else's: it may block
+	go p.done(p.result(p.backend.moved, p.client.moved, p.bye != nil && p.backend.cut)) // it is somebody else's: it may block
 }
 
 func (p *pair) closeSide(side *peer) {
@@ -382,22 +378,22 @@ func (p *pair) closeSide(side *peer) {
 	side.fd = -1
 }
 
-// end ends both sides because authorization has ended. When it returns, nothing
-// more passes; the goodbye waits for its turn.
-func (p *pair) end(cause error) {
+// sessionEnded ends both sides because authorization has ended. When it returns,
+// nothing more passes; the goodbye waits for its turn.
+func (p *pair) sessionEnded(cause error) {
 	code, reason := p.session.CloseStatus(cause)
-	var mask [4]byte
-	_, _ = rand.Read(mask[:])
-	bye := &goodbye{
-		client:  wsframe.AppendClose(nil, code, reason, nil),
-		backend: wsframe.AppendClose(nil, code, reason, &mask),
-	}
 	p.mu.Lock()
-	p.bye = bye
-	watched := p.watched
-	p.mu.Unlock()
-	if !watched { // watch will see it
+	defer p.mu.Unlock()
+	p.end(alike(cause, code, reason))
+}
+
+// end has both sides be told goodbye, unless they are already.
+func (p *pair) end(why *ending) {
+	if p.bye != nil {
 		return
 	}
-	p.loop.end(p)
+	p.bye = why.goodbye()
+	if p.watched { // else watch will see it
+		p.loop.end(p)
+	}
 }

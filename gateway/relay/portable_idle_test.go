@@ -200,6 +200,7 @@ func relayIdle(w way) error {
 	server, client := idleConfigs()
 	var engine relay.Engine
 	engine.Portable = w.portable
+	rules := &relay.Rules{Grace: time.Second, Ping: time.Hour, Idle: time.Hour}
 	before := costNow()
 	fmt.Println("idle:", l.Addr())
 	for _, s := range sessions {
@@ -225,7 +226,7 @@ func relayIdle(w way) error {
 			}
 			back = secured
 		}
-		engine.Start(s, relay.Side{Conn: front}, relay.Side{Conn: back}, time.Second, func(relay.Result) { s.Close() })
+		engine.Start(s, relay.Side{Conn: front}, relay.Side{Conn: back}, relay.Options{Rules: rules}, func(relay.Result) { s.Close() })
 	}
 	for in := bufio.NewScanner(os.Stdin); ; {
 		now := costNow()

@@ -46,6 +46,7 @@ type course struct {
 	last    int           // for "": the side that waits for the other one's end before it ends
 	grace   time.Duration // less than patience: it may be over too soon
 	stuck   bool          // the client's bytes are held until all is over
+	rules   string        // "strict", "transparent" or "judged"
 
 	// For "revoked": how many bytes of a side reach the relay before it, at most,
 	// and for how many of them it waits if they come; else after how many the one
@@ -55,9 +56,9 @@ type course struct {
 
 // GoString keeps what a failing test prints short.
 func (c course) GoString() string {
-	return fmt.Sprintf("seed %d, ends %q (last %d), grace %v, stuck %v; at %v, await %v, pieces %v; stalls of the client %+v, of the backend %+v; "+
+	return fmt.Sprintf("%s, seed %d, ends %q (last %d), grace %v, stuck %v; at %v, await %v, pieces %v; stalls of the client %+v, of the backend %+v; "+
 		"the client's frames end at %v, the backend's at %v",
-		c.seed, c.ends, c.last, c.grace, c.stuck, c.at, c.await, c.pieces, c.stalls[client], c.stalls[backend], c.streams[client].ends, c.streams[backend].ends)
+		c.rules, c.seed, c.ends, c.last, c.grace, c.stuck, c.at, c.await, c.pieces, c.stalls[client], c.stalls[backend], c.streams[client].ends, c.streams[backend].ends)
 }
 
 // drawStream draws frames as a peer may send them: messages in fragments, with
@@ -104,6 +105,7 @@ var drawCourse = rapid.Custom(func(t *rapid.T) course {
 		seed:  rapid.Uint64().Draw(t, "seed"),
 		ends:  rapid.SampledFrom([]string{"", "client", "backend", "revoked", "revoked", "revoked"}).Draw(t, "ends"),
 		last:  rapid.IntRange(0, 1).Draw(t, "last"),
+		rules: rapid.SampledFrom([]string{"strict", "transparent", "judged"}).Draw(t, "rules"),
 		grace: patience,
 	}
 	closing := c.ends == "" && rapid.Bool().Draw(t, "closing")
@@ -213,7 +215,12 @@ func (c course) connect(w way) (*proxied, error) {
 	if err != nil {
 		return p, err
 	}
-	p.engine.Start(s, p.sides[client], p.sides[backend], p.grace, func(result relay.Result) {
+	rules := &relay.Rules{Grace: p.grace, UTF8: true, Transparent: p.rules == "transparent"}
+	if p.rules == "judged" {
+		rules.MaxMessage = 1 << 20
+		rules.Judge = func(*portcullis.Session, bool, []byte) relay.Verdict { return relay.Pass }
+	}
+	p.engine.Start(s, p.sides[client], p.sides[backend], relay.Options{Rules: rules}, func(result relay.Result) {
 		s.Close()
 		p.result <- result
 	})

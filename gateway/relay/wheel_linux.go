@@ -10,35 +10,35 @@ const (
 // A wheel holds timers of pairs: one each, in a list for the tick when it is
 // due, or one of the rounds before. Setting and stopping one allocates nothing.
 type wheel struct {
-	origin time.Time
-	now    int64 // ticks since origin, all done
-	count  int
-	lists  [slots]*pair
+	now   int64 // ticks since the beginning, all done
+	count int
+	lists [slots]*pair
 }
 
 // A timer is a pair's place in the wheel.
 type timer struct {
-	due        int64 // in ticks since origin; 0: not set
+	due        int64 // in ticks since the beginning; 0: not set
 	next, prev *pair
 }
 
-func newWheel(now time.Time) wheel { return wheel{origin: now} }
-
-// set sets the pair's timer, in place of what it was, to be due in d.
-func (w *wheel) set(p *pair, now time.Time, d time.Duration) {
+// set sets the pair's timer, in place of what it was, to be due at a moment that
+// isn't before now.
+func (w *wheel) set(p *pair, now, at time.Duration) {
 	w.stop(p)
-	since := now.Sub(w.origin)
 	if w.count == 0 { // nobody has advanced it for a while
-		w.now = int64(since / tick)
+		w.now = int64(now / tick)
 	}
 	w.count++
-	p.timer.due = int64((since+d)/tick) + 1
+	p.timer.due = after(max(at, now))
 	head := &w.lists[p.timer.due%slots]
 	if p.timer.next = *head; *head != nil {
 		(*head).timer.prev = p
 	}
 	*head = p
 }
+
+// after returns the first tick that is wholly behind a moment.
+func after(at time.Duration) int64 { return int64(at/tick) + 1 }
 
 // stop takes the timer out if it is set.
 func (w *wheel) stop(p *pair) {
@@ -60,8 +60,8 @@ func (w *wheel) stop(p *pair) {
 
 // advance calls late for each pair whose time is over by now. late may set and
 // stop timers of its pair.
-func (w *wheel) advance(now time.Time, late func(*pair)) {
-	until := int64(now.Sub(w.origin) / tick)
+func (w *wheel) advance(now time.Duration, late func(*pair)) {
+	until := int64(now / tick)
 	for at := max(w.now+1, until-slots+1); at <= until; at++ {
 		for p := w.lists[at%slots]; p != nil; {
 			next := p.timer.next
@@ -75,10 +75,10 @@ func (w *wheel) advance(now time.Time, late func(*pair)) {
 	w.now = max(w.now, until)
 }
 
-// next returns when advance has something to do at the soonest; zero: never.
-func (w *wheel) next() time.Time {
+// next returns when advance has something to do at the soonest; 0: never.
+func (w *wheel) next() time.Duration {
 	if w.count == 0 {
-		return time.Time{}
+		return 0
 	}
 	at := w.now + 1
 	for range slots - 1 {
@@ -87,5 +87,5 @@ func (w *wheel) next() time.Time {
 		}
 		at++
 	}
-	return w.origin.Add(time.Duration(at) * tick)
+	return time.Duration(at) * tick
 }
