@@ -97,7 +97,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	defer func() { _ = nc.Close() }()
 	_, _, _, err = (ws.Dialer{
 		NetDial: func(context.Context, string, string) (net.Conn, error) { return nc, nil },
 		Header:  ws.HandshakeHeaderHTTP(http.Header{"Authorization": {"Bearer good"}, "Origin": {"https://" + addr}}),
@@ -138,7 +138,7 @@ func TestProxyProtocol(t *testing.T) {
 	go func() { ended <- g.Serve(ctx, l) }()
 	defer func() {
 		stop()
-		<-ended
+		_ = <-ended // it was told to
 		_ = g.Close()
 	}()
 	h := &house{t: t, addr: l.Addr().String()}

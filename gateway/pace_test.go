@@ -28,7 +28,7 @@ routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer g.Close()
+		defer func() { _ = g.Close() }()
 		client, server := net.Pipe()
 		defer client.Close()
 		s := &http.Server{Handler: g, ReadHeaderTimeout: time.Second}
