@@ -138,7 +138,9 @@ func TestProxyProtocol(t *testing.T) {
 	go func() { ended <- g.Serve(ctx, l) }()
 	defer func() {
 		stop()
-		_ = <-ended // it was told to
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
 		_ = g.Close()
 	}()
 	h := &house{t: t, addr: l.Addr().String()}
