@@ -11,6 +11,7 @@ BENCH     ?= .
 FUZZ      ?= .
 FUZZTIME  ?= 20s
 SOAK      ?= 20m
+HOSTILE   ?= 10m
 # Extra flags for go test, as in: make test TESTFLAGS=-v
 TESTFLAGS ?=
 
@@ -38,6 +39,11 @@ test: setup $(TOOLS)/tally ## Run all tests with the race detector
 fuzz: ## Run every fuzz target that matches FUZZ for FUZZTIME (20s)
 	@GO='$(GO)' scripts/fuzz '$(FUZZ)' '$(FUZZTIME)'
 
+# Those whose invariants stand between a client and a backend.
+.PHONY: fuzz-edge
+fuzz-edge: ## Fuzz the front, frames, cookies, messages and the configuration for FUZZTIME each
+	@GO='$(GO)' scripts/fuzz '^Fuzz(Front|Wire|Checker|Payload|Follower|Cookie|Message|ProxyHeader|Parse)$$' '$(FUZZTIME)'
+
 .PHONY: bench
 bench: ## Run every benchmark that matches BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -54,6 +60,10 @@ bench-compare: ## Measure everything beside other proxies, into bench/results an
 .PHONY: soak
 soak: ## Churn through a gateway for SOAK (20m), and fail if it grows
 	cd bench && $(GO) run ./soak -for $(SOAK) -o results
+
+.PHONY: hostile
+hostile: ## Attack a gateway for HOSTILE (10m) while others use it, and fail if it grows
+	cd bench && $(GO) run ./hostile -for $(HOSTILE) -o results
 
 .PHONY: build
 build: ## Build the static binary bin/portcullis

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,14 @@ import (
 	"github.com/portcullis-auth/portcullis/bench/internal/steady"
 )
 
-// patience bounds what a client waits for.
-const patience = 30 * time.Second
+const (
+	patience = 30 * time.Second // bounds what a client waits for
+
+	// lives is how long a token is good that isn't to expire. A revocation is
+	// remembered for as long as any token may live: with those of a day, thirty a
+	// second would be what grows.
+	lives = time.Minute
+)
 
 // The codes of design.md, section 6.
 const (
@@ -98,10 +105,7 @@ func (s *scene) visit(ctx context.Context, c cause) error {
 	s.number++
 	v := &visit{scene: s, user: fmt.Sprint("u", s.number)}
 	s.mu.Unlock()
-	exp := int64(0)
-	if c.lives != 0 {
-		exp = time.Now().Add(c.lives).Unix()
-	}
+	exp := time.Now().Add(cmp.Or(c.lives, lives)).Unix()
 	token := fmt.Sprintf("t-%s-%d-100", v.user, exp)
 	if c.end == nil {
 		return s.request(ctx, token, c.lives >= 0)

@@ -24,7 +24,7 @@ const maxNodes = 100_000
 //	one:"true"        one value stands for a list of it
 //	check:"name"      one of checks
 //
-// It goes on after an error.
+// It goes on after an error, until there are maxErrors.
 type decoder struct {
 	file   string
 	errs   Errors
@@ -40,8 +40,17 @@ func place(n *yaml.Node) position { return position{max(n.Line, 1), n.Column} }
 
 func (d *decoder) add(at position, key, problem, fix string) {
 	d.failed[key] = true
+	if d.full() {
+		return
+	}
 	d.errs = append(d.errs, &Error{File: d.file, Line: at.line, Column: at.column, Key: key, Problem: problem, Fix: fix})
 }
+
+// maxErrors is how many mistakes are reported, so that a file that is something
+// else altogether doesn't take minutes and megabytes.
+const maxErrors = 200
+
+func (d *decoder) full() bool { return len(d.errs) >= maxErrors }
 
 // fail adds an error about a key. If the file doesn't have the key, the error
 // points at what it should stand in.
@@ -152,6 +161,9 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string) {
 		}
 		first[name.Value] = place(name).line
 		field, ok := known[name.Value]
+		if !ok && d.full() {
+			continue
+		}
 		if !ok {
 			problem, fix := "unknown key", instead(name.Value, keysOf(v.Type()))
 			d.add(place(name), clip(path), problem, fix)
