@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// The descriptors that connections are not to take: an eighth of all, within these
+// The descriptors that connections are not to take: a 64th of all, within these
 // bounds. Those that are there already need some for backends, token systems and
 // the operator, without which nobody could be thrown out any more (L3).
 const (
 	leastSpare = 16
-	mostSpare  = 1024
+	mostSpare  = 256
 )
 
 // intoSpare reports whether nc took one of the last descriptors. The system gives
@@ -26,7 +26,7 @@ func intoSpare(nc *net.TCPConn) bool {
 	into := false
 	_ = raw.Control(func(fd uintptr) {
 		most := uint64(limit.Cur) //nolint:unconvert // not everywhere of this type
-		into = uint64(fd) >= most-min(max(most/8, leastSpare), mostSpare, most)
+		into = uint64(fd) >= most-min(max(most/64, leastSpare), mostSpare, most)
 	})
 	return into
 }
