@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/big"
 	"net/http"
 	"os"
@@ -189,5 +190,42 @@ func TestOperatorsAPIAsDocumented(t *testing.T) {
 	}
 	if tried != 3 {
 		t.Errorf("%d calls were tried, want 3", tried)
+	}
+}
+
+// The tests that the threat model names are there. A name that ends in … stands
+// for all that begin so.
+func TestThreatModelNamesTests(t *testing.T) {
+	text, err := os.ReadFile("../../docs/threat-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "bin" || d.Name() == ".git") {
+			return fs.SkipDir
+		}
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		all.Write(source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Za-z0-9]+…?`).FindAllString(string(text), -1)
+	if len(names) < 40 {
+		t.Fatalf("it names %d tests", len(names))
+	}
+	for _, name := range names {
+		start, any := strings.CutSuffix(name, "…")
+		if !any {
+			start += "("
+		}
+		if !strings.Contains(all.String(), "\nfunc "+start) {
+			t.Errorf("there is no %s", name)
+		}
 	}
 }
