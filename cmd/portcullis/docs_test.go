@@ -220,8 +220,8 @@ func TestThreatModelNamesTests(t *testing.T) {
 		t.Fatalf("it names %d tests", len(names))
 	}
 	for _, name := range names {
-		start, any := strings.CutSuffix(name, "…")
-		if !any {
+		start, several := strings.CutSuffix(name, "…")
+		if !several {
 			start += "("
 		}
 		if !strings.Contains(all.String(), "\nfunc "+start) {
