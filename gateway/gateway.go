@@ -9,6 +9,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -299,6 +300,9 @@ func isOwn(path string) bool {
 
 // serveOwn serves our own endpoints.
 func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request) {
+	if b, ok := r.Body.(*pacedBody); ok { // they bound all of it themselves (L1)
+		r.Body = b.ReadCloser
+	}
 	receiver, pushed := g.signals.pushed[r.URL.Path]
 	switch err := g.limits.Request(address(r)); {
 	case err != nil:
@@ -317,7 +321,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, why
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	switch status {
-	case http.StatusBadRequest:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge: // W4: the body isn't read to its end
 		h.Set("Connection", "close")
 	case http.StatusUpgradeRequired:
 		h.Set("Sec-WebSocket-Version", "13")
@@ -351,6 +355,9 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: g.config.Limits.BodyTime,
 		},
 		ConnState: func(nc net.Conn, state http.ConnState) {
+			if secured, ok := nc.(*tls.Conn); ok && secured.ConnectionState().NegotiatedProtocol == "h2" {
+				return // its streams have deadlines of their own
+			}
 			if state == http.StateActive { // the deadline is another request's
 				_ = nc.SetWriteDeadline(time.Time{})
 			}

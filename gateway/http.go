@@ -62,7 +62,9 @@ func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, most)
 		}
-		proxy.ServeHTTP(pace(g.config.Limits.BodyTime).writer(w), r)
+		paced := pace(g.config.Limits.BodyTime).writer(w, r)
+		proxy.ServeHTTP(paced, r)
+		paced.allow() // for what net/http still has to write
 	})
 }
 

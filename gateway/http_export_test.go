@@ -41,4 +41,6 @@ func Strip(r *http.Request, userinfo string) *http.Request {
 }
 
 // Paced returns w with each piece of the answer to be taken in time.
-func Paced(w http.ResponseWriter, d time.Duration) http.ResponseWriter { return pace(d).writer(w) }
+func Paced(w http.ResponseWriter, d time.Duration) http.ResponseWriter {
+	return pace(d).writer(w, new(http.Request))
+}

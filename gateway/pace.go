@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -16,7 +17,7 @@ func (p pace) body(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 {
 		return
 	}
-	b := &pacedBody{r.Body, http.NewResponseController(w), p}
+	b := &pacedBody{r.Body, http.NewResponseController(w), p, r.ProtoMajor > 1}
 	b.allow()
 	r.Body = b
 }
@@ -25,6 +26,7 @@ type pacedBody struct {
 	io.ReadCloser
 	client *http.ResponseController
 	pace   pace
+	h2     bool // a deadline ends the stream, whether somebody reads or not
 }
 
 func (b *pacedBody) allow() { _ = b.client.SetReadDeadline(time.Now().Add(time.Duration(b.pace))) }
@@ -32,7 +34,9 @@ func (b *pacedBody) allow() { _ = b.client.SetReadDeadline(time.Now().Add(time.D
 func (b *pacedBody) Read(p []byte) (int, error) {
 	b.allow()
 	n, err := b.ReadCloser.Read(p)
-	if err != nil { // else net/http would take the deadline for the client's going away
+	// At the end, else net/http would take the deadline for the client's going away.
+	// After any other error it must stay: net/http reads on to drop what is left.
+	if errors.Is(err, io.EOF) || b.h2 {
 		_ = b.client.SetReadDeadline(time.Time{})
 	}
 	return n, err
@@ -43,15 +47,32 @@ type pacedWriter struct {
 	http.ResponseWriter
 	client *http.ResponseController
 	pace   pace
+	h2     bool // a deadline ends the stream, whether somebody writes or not
 }
 
-func (p pace) writer(w http.ResponseWriter) *pacedWriter {
-	return &pacedWriter{w, http.NewResponseController(w), p}
+func (p pace) writer(w http.ResponseWriter, r *http.Request) *pacedWriter {
+	return &pacedWriter{w, http.NewResponseController(w), p, r.ProtoMajor > 1}
+}
+
+func (w *pacedWriter) allow() { _ = w.client.SetWriteDeadline(time.Now().Add(time.Duration(w.pace))) }
+
+func (w *pacedWriter) idle() {
+	if w.h2 {
+		_ = w.client.SetWriteDeadline(time.Time{})
+	}
 }
 
 func (w *pacedWriter) Write(p []byte) (int, error) {
-	_ = w.client.SetWriteDeadline(time.Now().Add(time.Duration(w.pace)))
+	w.allow()
+	defer w.idle()
 	return w.ResponseWriter.Write(p)
+}
+
+// FlushError is for http.ResponseController.
+func (w *pacedWriter) FlushError() error {
+	w.allow()
+	defer w.idle()
+	return w.client.Flush()
 }
 
 // Unwrap is for http.ResponseController.

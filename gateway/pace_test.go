@@ -49,6 +49,44 @@ routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
 	})
 }
 
+// L1: our own endpoints bound the time of a whole body, however it drips.
+func TestL1DrippingBody(t *testing.T) {
+	c := loadConfig(t, "limits: {body_time: 30s}\ntickets: {lifetime: 30s}\n"+`
+verify: {introspection: {url: 'https://id.example.com/', client_id: a, client_secret_env: SECRET}}
+routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
+`)
+	synctest.Test(t, func(t *testing.T) {
+		g, err := gateway.New(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = g.Close() }()
+		client, server := net.Pipe()
+		var dripping sync.WaitGroup
+		defer dripping.Wait()
+		defer func() { _ = client.Close() }()
+		s := &http.Server{Handler: g}
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = s.Serve(&single{conn: server}) })
+		defer serving.Wait()
+		defer func() { _ = s.Close() }()
+		begin := time.Now()
+		dripping.Go(func() {
+			_, err := io.WriteString(client, "POST /.portcullis/ticket HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n")
+			for err == nil {
+				time.Sleep(time.Second)
+				_, err = io.WriteString(client, " ")
+			}
+		})
+		if got, _ := io.ReadAll(client); !strings.HasPrefix(string(got), "HTTP/1.1 400") {
+			t.Errorf("got %q", got)
+		}
+		if took := time.Since(begin); took > 15*time.Second {
+			t.Errorf("after %v, want 10s", took)
+		}
+	})
+}
+
 // loadConfig loads a configuration.
 func loadConfig(t testing.TB, yaml string) *config.Config {
 	t.Helper()

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -36,6 +37,9 @@ func (g *Gateway) find(r *http.Request, odd oddities) (rt *route, _ *http.Reques
 	c, ok := g.table.Find(r.Host, raw)
 	if !ok || odd&^g.routes[c].insecure != 0 {
 		return nil, r, "the path or query is ambiguous: " + odd.String()
+	}
+	if needless(raw) {
+		return nil, r, "the path escapes what needn't be"
 	}
 	for _, path := range readings(raw) {
 		if dots(path) {
@@ -79,6 +83,22 @@ func withoutParameters(path string) string {
 		segments[i], _, _ = strings.Cut(segments[i], ";")
 	}
 	return strings.Join(segments, "/")
+}
+
+// needless reports whether a path escapes what is the same without (RFC 3986,
+// section 2.3): the rule sees it raw, and would see something else than it is to
+// the backend.
+func needless(raw string) bool {
+	for i := 0; i+2 < len(raw); i++ {
+		if raw[i] != '%' {
+			continue
+		}
+		c, err := strconv.ParseUint(raw[i+1:i+3], 16, 8)
+		if err == nil && (isAlphanumeric(byte(c)) || strings.IndexByte("-._~", byte(c)) >= 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // dots reports whether a path has a dot segment.

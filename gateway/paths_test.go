@@ -29,6 +29,7 @@ routes:
 		"/files/..%2Fslash/a": 400, "/files/a%2F..%2Fb": 400, "/files/a/..;/b": 400, "/files/%2e%2e%2Fa": 400, "/files/a%2F.": 400, "/files/.;x": 400,
 		"/files/a%2Fb%00": 400, "/files/a%5Cb%2Fc": 400,
 		"/files/secret%2Fa": 400, "/files//secret/a": 400, "/files/secret;x/a": 400, "/files/%73ecret/a%2Fb": 400, "/fil%65s/a%2Fb": 400, // /files/secret/, to some
+		"/files/%61%2Fb": 400, "/files/%2Da?x;y": 400, // the rule would see it otherwise
 		"/files/secret/a%2Fb": 204, "/files/;/secret/": 400,
 		"/caf%C3%A9/a%2Fb":      400, // by its raw path it isn't there
 		"/.portcullis%2Fticket": 400, "/.portcullis/ticket;x": 400,

@@ -53,8 +53,8 @@ type ACME struct {
 // or, in a socket, Close 1008; connections that are over are closed. 0 is no
 // bound. A bound for a second lets twice as many through at once, after a pause.
 type Limits struct {
-	// Connections is how many clients' connections may be open at once, sockets
-	// apart.
+	// Connections is how many clients' connections may be open at once; in the
+	// clear sockets apart, which sockets bounds.
 	Connections Count `yaml:"connections" default:"0"`
 
 	// ConnectionsPerAddress is how many of them may come from one address. For
