@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -141,6 +142,13 @@ func TestL2BodySize(t *testing.T) {
 		if status, _ := h.raw("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + body); status != want {
 			t.Errorf("%q: %d, want %d", body, status, want)
 		}
+	}
+	// W4: what comes behind a broken body isn't a request.
+	c := h.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\nzz\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp := c.answer()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	if rest, _ := io.ReadAll(c.r); resp.StatusCode != 413 || len(rest) > 0 {
+		t.Errorf("%s, and then %q", resp.Status, rest)
 	}
 	got := 0
 	for range 50 {
