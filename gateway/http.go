@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/portcullis-auth/portcullis/internal/reserve"
 )
 
 // newProxy returns what moves HTTP to the route's backend: both ways, while the
@@ -83,7 +85,7 @@ func newTransport(roots *x509.CertPool, answer time.Duration) *http.Transport {
 	return &http.Transport{
 		ResponseHeaderTimeout:  answer,
 		MaxResponseHeaderBytes: 256 << 10,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, Control: reserve.Refuse}).DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,
 		TLSClientConfig:        clientTLS(roots),
 		MaxIdleConnsPerHost:    256,

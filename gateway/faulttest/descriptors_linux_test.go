@@ -20,7 +20,7 @@ func TestL3OutOfDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	sockets := []*client{p.socket("/", bob), p.socket("/frail/", alice)}
-	p.limit(120)
+	most := p.limit(120)
 
 	// Fill it, until several in a row get nothing.
 	missed, answers := 0, map[string]int{}
@@ -68,6 +68,9 @@ func TestL3OutOfDescriptors(t *testing.T) {
 		_ = bad.Close()
 	}
 
+	if left := most - p.files(); left < 8 {
+		t.Errorf("only %d of %d descriptors are left for the operator and the token system", left, most)
+	}
 	crowd(4, len(sockets)/4, func(n int) { sockets[n].wantEcho("out of descriptors") })
 	// Operators are heard, those too who connect now.
 	if _, err := p.sessions(newOperator(t)); err != nil {

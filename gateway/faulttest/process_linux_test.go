@@ -44,7 +44,7 @@ func start(t testing.TB, text string) *process {
 		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 		defer late.Stop()
 		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Errorf("the gateway ends with %v\n%s", err, tail(s.log.String()))
+			t.Errorf("the gateway ends with %v\n%s", err, gist(s.log.String()))
 		}
 	})
 	p := &process{street: s, pid: cmd.Process.Pid}
@@ -60,8 +60,16 @@ func start(t testing.TB, text string) *process {
 	return p
 }
 
-// tail is the end of a long text.
-func tail(text string) string { return text[max(0, len(text)-4000):] }
+// gist is what matters of a gateway's log: what the race detector or a panic says,
+// else the end of it.
+func gist(log string) string {
+	for _, alarm := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} {
+		if i := strings.Index(log, alarm); i >= 0 {
+			return log[i:min(len(log), i+4000)]
+		}
+	}
+	return log[max(0, len(log)-1000):]
+}
 
 // files returns how many descriptors the gateway has open.
 func (p *process) files() int {
@@ -73,13 +81,16 @@ func (p *process) files() int {
 	return len(list)
 }
 
-// limit lets the gateway have so many descriptors more than it has.
-func (p *process) limit(more int) {
+// limit lets the gateway have so many descriptors more than it has, and returns
+// how many that are.
+func (p *process) limit(more int) int {
 	p.Helper()
-	n := uint64(p.files() + more)
+	most := p.files() + more
+	n := uint64(most)
 	if err := unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}, nil); err != nil {
 		p.Fatal(err)
 	}
+	return most
 }
 
 // resident returns how many bytes of memory the gateway has.

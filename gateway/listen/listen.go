@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/portcullis-auth/portcullis/internal/reserve"
 	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
@@ -192,7 +193,7 @@ func lacking(err error) bool {
 // bound, and is closed.
 func (l *Listener) admit(nc *net.TCPConn) net.Conn {
 	peer := nc.RemoteAddr()
-	if intoSpare(nc) {
+	if reserve.Has(nc) {
 		_ = nc.Close()
 		l.exhausted.log(l.log, slog.LevelError, "connection refused: the last descriptors are for those who are there", slog.String("remote", peer.String()))
 		return nil

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/portcullis-auth/portcullis/internal/reserve"
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
@@ -90,7 +91,7 @@ func (d *Dialer) dial(ctx context.Context, to *url.URL) (net.Conn, error) {
 		port = to.Scheme
 	}
 	addr := net.JoinHostPort(to.Hostname(), port)
-	nc, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	nc, err := (&net.Dialer{Control: reserve.Refuse}).DialContext(ctx, "tcp", addr)
 	if err != nil || to.Scheme != "https" {
 		return nc, err
 	}

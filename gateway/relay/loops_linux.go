@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/portcullis-auth/portcullis/internal/reserve"
 	"github.com/portcullis-auth/portcullis/internal/wsconn"
 )
 
@@ -89,17 +90,21 @@ func (s *loops) close() {
 }
 
 // duplicate returns another descriptor of the connection, which the runtime's
-// poller knows nothing of; -1 if there is none to be had.
+// poller knows nothing of; -1 if there is none to be had for a socket.
 func duplicate(nc *net.TCPConn) int {
 	raw, err := nc.SyscallConn()
 	if err != nil {
 		return -1
 	}
 	fd := -1
-	_ = raw.Control(func(of uintptr) {
-		if n, err := unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			fd = n
-		}
-	})
+	if raw.Control(func(of uintptr) {
+		fd, err = unix.FcntlInt(of, unix.F_DUPFD_CLOEXEC, 0)
+	}) != nil || err != nil {
+		return -1
+	}
+	if reserve.HasNumber(fd) {
+		_ = unix.Close(fd)
+		return -1
+	}
 	return fd
 }

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package listen
-
-import "net"
-
-func intoSpare(*net.TCPConn) bool { return false }
