@@ -185,6 +185,11 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 
 // decide reads like a checklist; r is the request as it came.
 func (g *Guard) decide(s *Session, r *http.Request, found found) error {
+	if s.upgrade { // RFC 6455, section 10.2: other pages aren't even told why not
+		if err := s.policy.checkOrigin(r, found); err != nil {
+			return err
+		}
+	}
 	if err := g.upToDate(); err != nil {
 		return err
 	}
@@ -193,11 +198,6 @@ func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 	}
 	if found.token == "" {
 		return fmt.Errorf("%w: empty or ambiguous", ErrInvalid)
-	}
-	if s.upgrade { // RFC 6455, section 10.2
-		if err := s.policy.checkOrigin(r, found); err != nil {
-			return err
-		}
 	}
 	v, now, err := g.verify(s.Request().Context(), found.token)
 	if err != nil {

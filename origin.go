@@ -23,7 +23,7 @@ func (p *Policy) checkOrigin(r *http.Request, found found) error {
 	switch len(origins) {
 	case 0:
 		inCookie := func(line string) bool { return strings.Contains(line, found.token) }
-		if found.byCookie || slices.ContainsFunc(r.Header["Cookie"], inCookie) {
+		if found.token != "" && (found.byCookie || slices.ContainsFunc(r.Header["Cookie"], inCookie)) {
 			return originError("a WebSocket by cookie needs an Origin header; clients that aren't browsers send a bearer token")
 		}
 		return nil

@@ -11,9 +11,12 @@ import (
 	"github.com/portcullis-auth/portcullis/internal/upgrade"
 )
 
+// A denier answers those who are refused, as [portcullis.Policy] has it.
+type denier = func(w http.ResponseWriter, r *http.Request, err error)
+
 // denial returns what answers those whom the Guard doesn't let through: page
 // loads of those who could log in are sent there, all others get the status.
-func denial(login config.LoginURL) func(http.ResponseWriter, *http.Request, error) {
+func denial(login config.LoginURL) denier {
 	if login == "" {
 		return portcullis.DenyStatus
 	}

@@ -239,8 +239,10 @@ func (g *Gateway) Guard() *portcullis.Guard { return g.guard }
 
 // ServeHTTP reads like the package's comment.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !r.ProtoAtLeast(1, 1) { // its Transfer-Encoding is gone already, and where it ends isn't known (RFC 9112, section 6.1)
-		w.Header().Set("Connection", "close")
+	// RFC 9112, section 6.1: nothing may follow a Transfer-Encoding that has a
+	// Content-Length beside it, or is of HTTP/1.0; net/http has removed which it was.
+	if !r.ProtoAtLeast(1, 1) || r.TransferEncoding != nil {
+		last(w, r)
 	}
 	if r.ContentLength != 0 {
 		r = r.WithContext(r.Context()) // net/http still looks at the Body of its own
@@ -272,7 +274,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serveHTTP(w, r, rt)
 		return
 	}
-	w.Header().Set("Connection", "close") // W4: unless it becomes a socket, nothing more
+	last(w, r) // W4: unless it becomes a socket
 	if status, why := badHandshake(r); status != 0 {
 		g.refuse(w, r, status, why)
 		return
@@ -283,7 +285,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveHTTP serves what isn't a socket.
 func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request, rt *route) {
 	if err := rt.limits.Request(address(r)); err != nil {
-		g.overLimit(w, r, rt, err)
+		g.overLimit(w, r, rt.policy.Deny, err)
 		return
 	}
 	if g.sampled() {
@@ -306,7 +308,7 @@ func (g *Gateway) serveOwn(w http.ResponseWriter, r *http.Request) {
 	receiver, pushed := g.signals.pushed[r.URL.Path]
 	switch err := g.limits.Request(address(r)); {
 	case err != nil:
-		g.overLimit(w, r, nil, err)
+		g.overLimit(w, r, portcullis.DenyStatus, err)
 	case r.URL.Path == logoutPath && g.logout != nil:
 		g.logout.ServeHTTP(w, r)
 	case pushed:
@@ -322,12 +324,20 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, status int, why
 	h.Set("Cache-Control", "no-store")
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge: // W4: the body isn't read to its end
-		h.Set("Connection", "close")
+		last(w, r)
 	case http.StatusUpgradeRequired:
 		h.Set("Sec-WebSocket-Version", "13")
 	}
 	g.logRefused(r, slog.Int("status", status), slog.String("why", why))
 	http.Error(w, why, status)
+}
+
+// last has nothing follow this request on its connection. With HTTP/2 requests end
+// by themselves, and the others that share the connection are to go on.
+func last(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // logRefused logs what the Guard doesn't hear of.

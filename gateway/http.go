@@ -114,7 +114,7 @@ func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err erro
 		return
 	}
 	if state := stateOf(r); state != bodyWhole {
-		w.Header().Set("Connection", "close") // W4
+		last(w, r) // W4
 		if state == bodyBroken {
 			g.refuse(w, r, http.StatusBadRequest, "the body is malformed, or breaks off")
 			return

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -37,18 +36,19 @@ func each[T ~int64](n T) limit.Rate {
 	return limit.Rate{PerSecond: float64(n), Burst: int(min(2*int64(n), math.MaxInt32))}
 }
 
-// overLimit answers what a limit refuses: with 429, or as the route has it.
-func (g *Gateway) overLimit(w http.ResponseWriter, r *http.Request, rt *route, err error) {
+// overLimit refuses what is over a limit, and logs it.
+func (g *Gateway) overLimit(w http.ResponseWriter, r *http.Request, deny denier, err error) {
+	g.logRefused(r, slog.Int("status", http.StatusTooManyRequests), slog.String("why", err.Error()))
+	denyLimit(w, r, deny, err)
+}
+
+// denyLimit answers what a limit has refused: with 429, or as deny has it.
+func denyLimit(w http.ResponseWriter, r *http.Request, deny denier, err error) {
 	var over *limit.Exceeded
 	if errors.As(err, &over) && over.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(over.RetryAfter.Seconds()))))
 	}
-	deny := portcullis.DenyStatus
-	if rt != nil {
-		deny = rt.policy.Deny
-	}
-	g.logRefused(r, slog.Int("status", http.StatusTooManyRequests), slog.String("why", err.Error()))
-	deny(w, r, fmt.Errorf("%w: %w", portcullis.ErrLimit, err))
+	deny(w, r, err)
 }
 
 // limited holds users to how many requests they may make.
@@ -59,7 +59,7 @@ func (g *Gateway) limited(rt *route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, _ := portcullis.FromContext(r.Context())
 		if err := rt.limits.UserRequest(id); err != nil {
-			g.overLimit(w, r, rt, err)
+			g.overLimit(w, r, rt.policy.Deny, err)
 			return
 		}
 		next.ServeHTTP(w, r)

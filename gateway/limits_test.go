@@ -120,10 +120,21 @@ func TestL2Rates(t *testing.T) {
 
 // L2: a script sees why it is refused, where the route has it so.
 func TestL2AcceptThenClose(t *testing.T) {
-	h := open(t, newBackend(), "\nroutes:\n  - {path: /, backend: BACKEND, accept_then_close: true, limits: {sockets_per_user: 1}}\n")
+	h := open(t, newBackend(), `
+routes:
+  - {path: /, backend: BACKEND, accept_then_close: true, limits: {sockets_per_user: 1}}
+  - {path: /few/, backend: BACKEND, accept_then_close: true, limits: {handshakes_per_second: 1}}
+`)
 	bearer := "Authorization: Bearer " + h.token("alice", issuer.TokenOptions{}).Access
 	h.socket("/", bearer)
 	h.socket("/", bearer).wantClose(1008, "limit")
+	if log := h.log.String(); strings.Count(log, `"socket ended"`) != 1 || !strings.Contains(log, `"why":"limit exceeded: sockets_per_user"`) {
+		t.Errorf("the log tells something else:\n%s", log)
+	}
+	// Whose page asks isn't known yet where the token hasn't been looked at.
+	eventually(t, "429", func() bool {
+		return h.send(handshake("/few/", bearer, "Origin: https://evil.example.com")).answer().StatusCode == 429
+	})
 }
 
 // A body that is too large is 413, stated or not; the gateway's own endpoints

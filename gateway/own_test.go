@@ -288,10 +288,13 @@ routes:
 	h.socket("/4xxx/?token="+carol).wantClose(4403, "forbidden")
 	h.socket("/4xxx/").wantClose(4403, "session_revoked")
 	h.socket("/policy/?token=bad").wantClose(1008, "session_revoked")
-	for target, want := range map[string]int{"/iana/?token=bad": 401, "/4xxx/?token=" + carol: 403} {
-		if got := h.send(handshake(target, "Origin: https://evil.example.com")).answer().StatusCode; got != want && got != 403 {
-			t.Errorf("%s of another origin: %d, want %d", target, got, want)
+	for _, target := range []string{"/iana/?token=bad", "/4xxx/?token=" + carol, "/4xxx/", "/policy/?token=", "/iana/"} {
+		if got := h.send(handshake(target, "Origin: https://evil.example.com")).answer().StatusCode; got != 403 {
+			t.Errorf("%s of another origin: %d, want 403", target, got)
 		}
+	}
+	if got := h.send(handshake("/iana/")).answer().StatusCode; got != 401 {
+		t.Errorf("without a token: %d, want 401", got)
 	}
 }
 

@@ -40,7 +40,7 @@ func (g *Gateway) newPreflight(rt *route) http.Handler {
 
 // readable has pages of the route's origins read why they are refused, which
 // browsers keep from them otherwise.
-func (rt *route) readable(deny func(http.ResponseWriter, *http.Request, error)) func(http.ResponseWriter, *http.Request, error) {
+func (rt *route) readable(deny denier) denier {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		h := w.Header()
 		h.Add("Vary", "Origin")

@@ -25,7 +25,7 @@ const answerTimeout = 10 * time.Second
 // backend, and moves frames until the socket is over.
 func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route) {
 	if err := rt.limits.Handshake(address(r)); err != nil {
-		g.overLimit(w, r, rt, err)
+		g.overLimit(w, r, portcullis.DenyStatus, err) // whose page asks hasn't been looked at
 		return
 	}
 	var withTicket string
@@ -39,8 +39,8 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	}
 	slots, err := g.slots(s, rt)
 	if err != nil {
-		s.Close()
-		g.overLimit(w, s.Request(), rt, err)
+		s.CloseBecause(err)
+		denyLimit(w, s.Request(), rt.policy.Deny, err)
 		return
 	}
 	over := g.over(s, withTicket, slots)

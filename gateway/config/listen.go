@@ -104,7 +104,8 @@ type RouteLimits struct {
 }
 
 // Rates are the limits that there are for a route and for the whole gateway.
-// Those of a user hold for what has the same issuer and subject.
+// Those of a user hold for the same issuer and subject by the same token system's
+// word; without a subject, for the same client.
 type Rates struct {
 	// Sockets is how many sockets there may be at once.
 	Sockets Count `yaml:"sockets" default:"0"`

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/portcullis-auth/portcullis"
 )
 
 // A Rate is a number of events, or bytes, a second.
@@ -17,7 +19,8 @@ type Rate struct {
 	Burst int
 }
 
-// An Exceeded is the error of all limits: 429, or Close 1008.
+// An Exceeded is the error of all limits. It wraps [portcullis.ErrLimit]: 429, or
+// Close 1008.
 type Exceeded struct {
 	What string // the limit's name, as in "sockets_per_user"
 
@@ -27,6 +30,8 @@ type Exceeded struct {
 }
 
 func (e *Exceeded) Error() string { return "limit exceeded: " + e.What }
+
+func (e *Exceeded) Unwrap() error { return portcullis.ErrLimit }
 
 // A kind is something that is counted by the second.
 type kind int

@@ -11,7 +11,9 @@
 //
 // # Who is who
 //
-// The same user is the same issuer and subject. IPv6 addresses count by their
+// The same user is the same issuer and subject by the word of the same Verifier;
+// where a token has no subject, the same client, and where it has neither, all who
+// come so. IPv6 addresses count by their
 // /64, of which everybody has as many addresses as they like; an IPv4-mapped
 // one is the IPv4 address.
 //
@@ -173,10 +175,16 @@ func takeFrom[K comparable](l *Limiter, t *table[K], key K, what kind, q *quota,
 // doesn't change them.
 func (l *Limiter) now() int64 { return int64(time.Since(l.start)) }
 
-// A user is who an Identity speaks for.
-type user struct{ issuer, subject string }
+// A user is who an Identity speaks for. client is "" where there is a subject.
+type user struct{ verifier, issuer, subject, client string }
 
-func userOf(id *portcullis.Identity) user { return user{id.Issuer, id.Subject} }
+func userOf(id *portcullis.Identity) user {
+	u := user{id.VerifiedBy, id.Issuer, id.Subject, ""}
+	if u.subject == "" {
+		u.client = id.ClientID
+	}
+	return u
+}
 
 // neighbours returns what stands for addr and for all addresses that whoever has
 // it is taken to have.

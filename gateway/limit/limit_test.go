@@ -152,7 +152,8 @@ func TestNothingToLimit(t *testing.T) {
 	}
 }
 
-// The same user is the same issuer and subject, whatever else the token says.
+// The same user is the same issuer and subject by the same token system's word,
+// whatever else the token says; without a subject it is the same client.
 func TestL2User(t *testing.T) {
 	l := limit.New(limit.Limits{SocketsPerUser: 1, RequestsPerUser: per(1, 1)}, nil)
 	open(t, l, alice, home)
@@ -164,6 +165,11 @@ func TestL2User(t *testing.T) {
 		{"another issuer", "", "", &portcullis.Identity{Issuer: "https://other.example.com", Subject: "alice"}},
 		{"issuer and subject run together", "", "", &portcullis.Identity{Issuer: alice.Issuer + "al", Subject: "ice"}},
 		{"no subject", "", "", &portcullis.Identity{Issuer: alice.Issuer}},
+		{"another token system", "", "", &portcullis.Identity{Issuer: alice.Issuer, Subject: alice.Subject, VerifiedBy: "partner"}},
+		{"another client of the same user", "sockets_per_user", "requests_per_user", &portcullis.Identity{Issuer: alice.Issuer, Subject: alice.Subject, ClientID: "app"}},
+		{"no subject, a client", "", "", &portcullis.Identity{Issuer: alice.Issuer, ClientID: "robot"}},
+		{"no subject, another client", "", "", &portcullis.Identity{Issuer: alice.Issuer, ClientID: "robot2"}},
+		{"no subject, the first client", "sockets_per_user", "requests_per_user", &portcullis.Identity{Issuer: alice.Issuer, ClientID: "robot"}},
 		{"no subject again", "sockets_per_user", "requests_per_user", &portcullis.Identity{Issuer: alice.Issuer}},
 		{"nothing said", "", "", &portcullis.Identity{}},
 		{"nothing said again", "sockets_per_user", "requests_per_user", &portcullis.Identity{}},

@@ -27,7 +27,7 @@ func TestStrictReader(t *testing.T) {
 		{"bare LF", strings.Replace(get, "\r\n", "\n", 1) + "\r\n", "GET /public/ |EOF", bareLF},
 		{"fold", get + "X-A: b\r\n c\r\n\r\n", "GET /public/ |EOF", obsFold},
 		{"an empty line behind a POST", post + "\r\n\r\n" + get + "\r\n", "POST /public/ |GET /public/ |EOF", emptyLines},
-		{"a length beside chunks", post + "Content-Length: 1\r\n" + chunked + "\r\n0\r\n\r\n", "POST /public/ |EOF", lengthToo},
+		{"a length beside chunks", post + "Content-Length: 1\r\n" + chunked + "\r\n0\r\n\r\n", "POST /public/ |end", lengthToo},
 		{"lengths that agree", post + "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", "POST /public/ x|EOF", sameLengths},
 		{"HTTP/1.0 in chunks", "POST / HTTP/1.0\r\nConnection: keep-alive\r\n" + chunked + "\r\n" + smuggled, "POST / |end", oldCoding},
 		{"a space behind a size", post + chunked + "\r\n1 \r\nx\r\n0\r\n\r\n", "POST /public/ x|EOF", spaceInChunk},

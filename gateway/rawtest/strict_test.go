@@ -34,7 +34,7 @@ const (
 	bareLF        leniency = "a line of the head, or of the trailers, ends with LF alone (section 2.2): it is sent with CRLF"
 	obsFold       leniency = "a folded line (5.2): it is sent as one, with a space in place of the fold"
 	emptyLines    leniency = "up to four CR or LF, in any order, behind a POST (2.2): they are dropped"
-	lengthToo     leniency = "Content-Length beside Transfer-Encoding (6.1, 6.3): it is dropped; the connection stays, against the MUST of 6.1"
+	lengthToo     leniency = "Content-Length beside Transfer-Encoding (6.1, 6.3): it is dropped, and nothing is read behind that request"
 	sameLengths   leniency = "several lines of Content-Length that agree (RFC 9110, section 8.6): one is sent"
 	oldCoding     leniency = "Transfer-Encoding in HTTP/1.0 (6.1): it is dropped, and nothing is read behind that request"
 	spaceInChunk  leniency = "spaces behind a chunk's size (7.1): the body is sent in chunks of our own"
@@ -160,7 +160,7 @@ func (r *reader) finish(q *request) error {
 	if err == nil {
 		q.body, q.trailers, err = r.body(size, chunked)
 	}
-	q.closes = q.closes || slices.Contains(r.lenient, oldCoding)
+	q.closes = q.closes || slices.Contains(r.lenient, oldCoding) || slices.Contains(r.lenient, lengthToo)
 	q.lenient = r.lenient
 	return err
 }

@@ -164,6 +164,7 @@ func (p *duplex) move(from side) (rerr, werr error) {
 			if from == ofBackend {
 				p.writing.Lock()
 			}
+			p.stuck(ofBackend - from)
 			n, werr = p.sides[ofBackend-from].Write(out)
 			p.went(from, out[:n])
 		}
@@ -179,15 +180,18 @@ func (p *duplex) move(from side) (rerr, werr error) {
 // came returns what of b, which was read from a side, is to be written now.
 func (p *duplex) came(from side, b []byte) ([]byte, *ending) {
 	out, why := p.sift(from, p.inlets[from].join(b, false), len(b))
-	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.vigil.note(from, p.data[from], now)
-	if len(out) > 0 {
-		p.vigil.stuck[ofBackend-from] = now
-		p.arm()
-	}
+	p.vigil.note(from, p.data[from], p.now())
 	return out, why
+}
+
+// stuck notes that a side is being written to.
+func (p *duplex) stuck(to side) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.vigil.stuck[to] = p.now()
+	p.arm()
 }
 
 // went notes that b, which a side has sent, was written, and gives up writing.
