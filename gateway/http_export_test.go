@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"time"
@@ -43,4 +45,11 @@ func Strip(r *http.Request, userinfo string) *http.Request {
 // Paced returns w with each piece of the answer to be taken in time.
 func Paced(w http.ResponseWriter, d time.Duration) http.ResponseWriter {
 	return pace(d).writer(w, new(http.Request))
+}
+
+// DialBackends has g's calls reach backends by dial.
+func DialBackends(g *Gateway, dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	for _, t := range g.transports {
+		t.DialContext = dial
+	}
 }
