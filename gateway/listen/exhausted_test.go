@@ -4,12 +4,10 @@ package listen_test
 
 import (
 	"net"
-	"os"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/portcullis-auth/portcullis/gateway/listen"
+	"github.com/portcullis-auth/portcullis/internal/reserve/reservetest"
 )
 
 // Without descriptors nothing is accepted, and nothing is given up: what waits is
@@ -54,25 +52,7 @@ func TestL3CloseWithoutDescriptors(t *testing.T) {
 // noDescriptors takes all descriptors that are free from the process, until undo.
 func noDescriptors(t *testing.T) (undo func()) {
 	t.Helper()
-	var was unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(os.DevNull) // gets the lowest that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	none := unix.Rlimit{Cur: uint64(f.Fd()), Max: was.Max}
-	_ = f.Close()
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
-		t.Fatal(err)
-	}
-	undo = func() {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(undo)
+	undo = reservetest.Few(t, 0)
 	if c, err := net.Dial("tcp", "127.0.0.1:1"); err == nil {
 		_ = c.Close()
 		t.Fatal("there are descriptors left")

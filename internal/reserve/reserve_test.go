@@ -5,13 +5,11 @@ package reserve_test
 import (
 	"errors"
 	"net"
-	"os"
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/portcullis-auth/portcullis/internal/reserve"
+	"github.com/portcullis-auth/portcullis/internal/reserve/reservetest"
 )
 
 // L3: neither a client nor a backend gets one of the last descriptors; whoever
@@ -41,7 +39,7 @@ func TestL3Reserve(t *testing.T) {
 		}
 	}
 
-	limit(t, 8) // the reserve is 16
+	undo := reservetest.Few(t, 8) // the reserve is 16
 	if reserve.Has(before) {
 		t.Error("who has come early is in the reserve")
 	}
@@ -55,33 +53,8 @@ func TestL3Reserve(t *testing.T) {
 	if !reserve.Has(operator) {
 		t.Error("the last connection isn't in the reserve")
 	}
-	limit(t, 64)
+	undo()
 	if reserve.Has(operator) {
 		t.Error("in the reserve, with descriptors enough")
 	}
-}
-
-// limit lets the process have so many descriptors more than the lowest that is
-// free, until the test's end.
-func limit(t *testing.T, more int) {
-	t.Helper()
-	var was unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(os.DevNull) // gets the lowest that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := was
-	now.Cur = uint64(f.Fd()) + uint64(more)
-	_ = f.Close()
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-			t.Error(err)
-		}
-	})
 }
