@@ -35,7 +35,7 @@ func (p *pair) sayGoodbye() {
 	}
 	p.farewell.begun = true
 	now := p.loop.clock()
-	p.vigil.until = now + p.rules.Grace
+	p.awake().until = now + p.rules.Grace
 	p.loop.timers.set(p, now, p.vigil.until)
 
 	p.drop(&p.backend)
@@ -63,7 +63,7 @@ func (p *pair) sayGoodbye() {
 // finish tells the client goodbye, if its stream stands between two frames.
 func (p *pair) finish() {
 	client := &p.client
-	if client.queue != nil || p.farewell.finishing && !client.lost && !client.out.AtBoundary() {
+	if client.queue != nil || p.farewell.finishing && !client.lost && !client.atBoundary() {
 		return
 	}
 	p.farewell.finishing, p.farewell.silenced = false, true
@@ -74,11 +74,11 @@ func (p *pair) finish() {
 // to end behind it. A stream inside of a frame gets neither, nor does one that is
 // to be cut.
 func (p *pair) sayClose(to *peer, frame []byte) {
-	if frame == nil || to.lost || to.broken || to.fd < 0 || !to.shut && !to.out.AtBoundary() {
+	if frame == nil || to.lost || to.broken || to.fd < 0 || !to.shut && !to.atBoundary() {
 		to.cut = true
 		return
 	}
-	if !to.out.Closed() && !to.shut {
+	if !to.closed() && !to.shut {
 		p.sendOurs(to, frame)
 	}
 	to.shutting = to.shutting || !to.broken

@@ -2,7 +2,7 @@ package relay
 
 // patience lets the pair be closed when Grace is over.
 func (p *pair) patience() {
-	p.vigil.patience(p.loop.now, p.rules.Grace)
+	p.awake().patience(p.loop.now, p.rules.Grace)
 	p.arm()
 }
 
@@ -42,9 +42,9 @@ func (p *pair) late() {
 func (p *pair) ping() {
 	to := &p.client
 	switch {
-	case to.out.Closed() || to.shut:
+	case to.closed() || to.shut:
 		p.vigil.asked = p.loop.now
-	case to.queue != nil || to.lost || to.broken || !to.out.AtBoundary():
+	case to.queue != nil || to.lost || to.broken || !to.atBoundary():
 		p.vigil.heard = p.loop.now
 	default:
 		p.vigil.asked = p.loop.now

@@ -26,10 +26,10 @@ type pair struct {
 
 // A peer is one side of a pair.
 type peer struct {
-	fd    int              // -1: closed
-	out   wsframe.Follower // where in a frame the peer's stream is
-	queue *block           // what the peer is still to get; nil: nothing, as nearly always
-	moved int64            // bytes that the peer took from the other one
+	out   *wsframe.Follower // where in a frame the peer's stream is; nil: at rest, as nearly always
+	queue *block            // what the peer is still to get; nil: nothing, as nearly always
+	moved int64             // bytes that the peer took from the other one
+	fd    int               // -1: closed
 
 	readable bool // there may be something to read
 	hup      bool // there is an end, or an error, behind what is to be read
@@ -52,7 +52,9 @@ type block struct {
 // begin passes on what came with the handshakes, and has the pair watched.
 func (p *pair) begin(client, backend []byte) {
 	p.mu.Lock()
-	p.vigil.begin(p.loop.now)
+	if p.rules.timed() {
+		p.awake().begin(p.loop.now)
+	}
 	p.pass(&p.client, client, len(client))
 	p.pass(&p.backend, backend, len(backend))
 	p.arm()
@@ -153,12 +155,11 @@ func (p *pair) which(of *peer) (side, *peer) {
 // and the goodbye: what comes then may belong to a frame that is to be finished.
 func (p *pair) move(from *peer) {
 	which, to := p.which(from)
-	in := &p.inlets[which]
 	for range burst {
 		if !from.readable || from.eof || from.fd < 0 || to.queue != nil || p.bye != nil && !p.farewell.begun {
 			return
 		}
-		buf := p.loop.buf[:]
+		in, buf := p.inlets[which], p.loop.buf[:]
 		lead := in.lead(buf)
 		n, err := read(from.fd, buf[lead:])
 		switch {
@@ -202,16 +203,16 @@ func (p *pair) pass(from *peer, b []byte, fresh int) {
 		p.finish()
 		p.check()
 	default:
-		p.inlets[which].held = nil
+		p.inlets[which].drop()
 	}
 }
 
 // frame returns what of b belongs to the frame that the peer's stream is in.
 func (side *peer) frame(b []byte) []byte {
-	if side.out.AtBoundary() {
+	if side.atBoundary() {
 		return nil
 	}
-	ahead := side.out
+	ahead := *side.out
 	n, _ := ahead.Next(b)
 	return b[:n]
 }
@@ -231,17 +232,34 @@ func (p *pair) send(to *peer, b []byte) {
 	default:
 		to.queue = p.loop.block(b[n:])
 		which, _ := p.which(to)
-		p.vigil.stuck[which] = p.loop.now
+		p.awake().stuck[which] = p.loop.now
 		p.arm()
 	}
 }
 
 // took follows what has been written.
 func (side *peer) took(b []byte) {
-	if side.out.Advance(b) != nil {
+	var out wsframe.Follower
+	if side.out != nil {
+		out = *side.out
+	}
+	if out.Advance(b) != nil {
 		side.lost = true
 	}
+	switch {
+	case out.AtRest():
+		side.out = nil
+		return
+	case side.out == nil:
+		side.out = new(wsframe.Follower)
+	}
+	*side.out = out
 }
+
+func (side *peer) atBoundary() bool { return side.out == nil || side.out.AtBoundary() }
+
+// closed reports whether the peer has got a Close frame.
+func (side *peer) closed() bool { return side.out != nil && side.out.Closed() }
 
 // flush writes what is queued, as far as the peer takes it.
 func (p *pair) flush(to *peer) {
@@ -282,7 +300,9 @@ func (p *pair) drop(to *peer) {
 		p.loop.unblock(to.queue)
 		to.queue = nil
 		which, _ := p.which(to)
-		p.vigil.unstuck(which, p.loop.now)
+		if p.vigil.unstuck(which, p.loop.now); !p.rules.timed() && p.vigil.over() {
+			p.vigil = nil
+		}
 		p.arm()
 	}
 }

@@ -42,7 +42,7 @@ func start(k socket, client, backend Side) {
 	p.sides[ofClient] = wsconn.New(client.Conn, wsconn.Options{Early: client.Early, OnClosed: p.open.Done})
 	p.sides[ofBackend] = wsconn.New(backend.Conn, wsconn.Options{Early: backend.Early, OnClosed: p.open.Done})
 	p.mu.Lock()
-	p.vigil.begin(p.now())
+	p.awake().begin(p.now())
 	p.arm()
 	if p.bye != nil {
 		p.sayGoodbye()

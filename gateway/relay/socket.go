@@ -19,18 +19,20 @@ const (
 // A socket is what the engines have in common of one: what both sides send goes
 // through sift, and its vigil says when it is too late for something.
 type socket struct {
-	session  *portcullis.Session
-	rules    *Rules
-	meter    Meter
-	done     func(Result)
-	vigil    vigil
-	bye      *goodbye // nil: it isn't being ended
-	deflated bool
+	session *portcullis.Session
+	rules   *Rules
+	meter   Meter
+	done    func(Result)
+	vigil   *vigil   // nil: there is nothing that it could be late for
+	bye     *goodbye // nil: it isn't being ended
 
 	// By who sends.
-	inlets  [2]inlet
-	refused [2]bool // nothing more may pass
-	data    [2]bool // what passed last was data
+	inlets   [2]*inlet // nil: at rest, as nearly always
+	messages [2]int64
+	refused  [2]bool // nothing more may pass
+	data     [2]bool // what passed last was data
+
+	deflated bool // messages may be compressed
 }
 
 func newSocket(s *portcullis.Session, o Options, done func(Result)) socket {
@@ -44,7 +46,8 @@ func newSocket(s *portcullis.Session, o Options, done func(Result)) socket {
 	return k
 }
 
-// An inlet is where the frames of a side come in.
+// An inlet is where the frames of a side come in. Nil is one at rest: nothing is
+// held, and what comes begins a message, or is a control frame.
 type inlet struct {
 	checker wsframe.Checker
 	held    []byte // what has been read and can't be judged yet
@@ -57,7 +60,7 @@ const maxLead = 131
 // lead copies what is held to the front of buf, and returns how much that is: 0
 // also if it is too much for that.
 func (in *inlet) lead(buf []byte) int {
-	if len(in.held) > maxLead {
+	if in == nil || len(in.held) > maxLead {
 		return 0
 	}
 	return copy(buf, in.held)
@@ -66,7 +69,7 @@ func (in *inlet) lead(buf []byte) int {
 // join returns what is held, and b behind it, which begins with that if led.
 func (in *inlet) join(b []byte, led bool) []byte {
 	switch {
-	case in.held == nil:
+	case in == nil, in.held == nil:
 		return b
 	case led:
 		in.held = nil
@@ -74,6 +77,13 @@ func (in *inlet) join(b []byte, led bool) []byte {
 	}
 	in.held = append(in.held, b...)
 	return in.held
+}
+
+// drop gives up what is held.
+func (in *inlet) drop() {
+	if in != nil {
+		in.held = nil
+	}
 }
 
 // keep holds the last bytes of data, which came from join.
@@ -90,7 +100,6 @@ func (in *inlet) keep(rest, data []byte) {
 // came from join, and what is returned may lie in it. fresh is how many of the
 // bytes are new. An ending says that nothing behind what is returned goes on.
 func (k *socket) sift(from side, data []byte, fresh int) (out []byte, why *ending) {
-	in := &k.inlets[from]
 	var meter wsframe.Meter
 	if from == ofClient && k.meter != nil {
 		if err := k.meter.Bytes(fresh); err != nil {
@@ -103,10 +112,14 @@ func (k *socket) sift(from side, data []byte, fresh int) (out []byte, why *endin
 		k.data[from] = true
 		return data, nil
 	}
+	var in inlet
+	if was := k.inlets[from]; was != nil {
+		in = *was
+	}
 	rules := k.rules.frames(from, k.deflated)
 	messages, inside := in.checker.Messages(), !in.checker.AtBoundary()
 	if rules.Whole {
-		out, why = k.siftWhole(data, &rules, meter)
+		out, why = k.siftWhole(&in, data, &rules, meter)
 	} else {
 		n, err := in.checker.Check(data, &rules, meter)
 		out = data[:n]
@@ -115,14 +128,28 @@ func (k *socket) sift(from side, data []byte, fresh int) (out []byte, why *endin
 			why = refuse(from, err)
 		}
 	}
-	k.data[from] = inside || in.checker.Messages() > messages
+	began := in.checker.Messages() - messages
+	k.messages[from] += began
+	k.data[from] = inside || began > 0
 	k.refused[from] = why != nil
+	k.remember(from, &in)
 	return out, why
 }
 
+// remember keeps what an inlet has become, if it isn't at rest.
+func (k *socket) remember(from side, in *inlet) {
+	switch {
+	case in.held == nil && in.checker.AtRest():
+		k.inlets[from] = nil
+		return
+	case k.inlets[from] == nil:
+		k.inlets[from] = new(inlet)
+	}
+	*k.inlets[from] = *in
+}
+
 // siftWhole does it for a client whose messages are judged, one after the other.
-func (k *socket) siftWhole(data []byte, r *wsframe.Rules, m wsframe.Meter) (out []byte, why *ending) {
-	in := &k.inlets[ofClient]
+func (k *socket) siftWhole(in *inlet, data []byte, r *wsframe.Rules, m wsframe.Meter) (out []byte, why *ending) {
 	out = data[:0]
 	rest := data
 	for n := 1; n > 0 && why == nil; {
@@ -179,8 +206,8 @@ func (k *socket) result(fromClient, fromBackend int64, aborted bool) Result {
 		Cause:               k.session.Err(),
 		FromClient:          fromClient,
 		FromBackend:         fromBackend,
-		MessagesFromClient:  k.inlets[ofClient].checker.Messages(),
-		MessagesFromBackend: k.inlets[ofBackend].checker.Messages(),
+		MessagesFromClient:  k.messages[ofClient],
+		MessagesFromBackend: k.messages[ofBackend],
 		BackendAborted:      aborted,
 	}
 	if k.bye != nil {

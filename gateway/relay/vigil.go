@@ -25,11 +25,22 @@ const (
 	dead   // it has been, and said nothing
 )
 
+// awake returns the socket's vigil, to be changed.
+func (k *socket) awake() *vigil {
+	if k.vigil == nil {
+		k.vigil = new(vigil)
+	}
+	return k.vigil
+}
+
 // begin begins a socket.
 func (v *vigil) begin(now time.Duration) { v.heard, v.data = now, now }
 
 // note notes that something came in.
 func (v *vigil) note(from side, data bool, now time.Duration) {
+	if v == nil {
+		return
+	}
 	if from == ofClient {
 		v.heard = now
 	}
@@ -47,6 +58,9 @@ func (v *vigil) unstuck(to side, now time.Duration) {
 	}
 }
 
+// over reports whether nothing is waited for but what the client or data do.
+func (v *vigil) over() bool { return v.until == 0 && v.stuck == [2]time.Duration{} }
+
 // patience gives a side the time that is left to it, unless that runs already.
 func (v *vigil) patience(now, grace time.Duration) {
 	if v.until == 0 {
@@ -57,7 +71,10 @@ func (v *vigil) patience(now, grace time.Duration) {
 // next returns when it is too late for something, and for what, at the soonest;
 // 0: never.
 func (v *vigil) next(r *Rules) (at time.Duration, what lapse) {
-	if v.until > 0 {
+	switch {
+	case v == nil:
+		return 0, nothing
+	case v.until > 0:
 		return v.until, all
 	}
 	first := func(since, d time.Duration, l lapse) {

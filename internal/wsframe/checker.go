@@ -65,6 +65,10 @@ type Checker struct {
 // held hasn't passed.
 func (c *Checker) AtBoundary() bool { return c.left == 0 || c.held > 0 }
 
+// AtRest reports whether a zero Checker would judge alike what comes: it stands
+// between two messages, and no Close frame has passed.
+func (c *Checker) AtRest() bool { return c.left == 0 && !c.open && !c.closed }
+
 // Closed reports whether a whole Close frame has passed. Nothing passes behind
 // it (RFC 6455, section 5.5.1).
 func (c *Checker) Closed() bool { return c.closed }

@@ -53,10 +53,13 @@ type outcome struct {
 	before  int      // bytes that were offered before the last piece
 	offered int      // bytes that were offered, until the error came
 	err     error
+
+	messages int64
 }
 
 // feed gives a stream to a Checker as a relay does: cut after sizes, again and
-// again, and what doesn't pass again in front of what comes next.
+// again, and what doesn't pass again in front of what comes next. One that is at
+// rest is forgotten.
 func feed(c *wsframe.Checker, stream []byte, r *wsframe.Rules, m wsframe.Meter, sizes ...int) (o outcome) {
 	for i := 0; o.offered < len(stream) && o.err == nil; i++ {
 		o.before = o.offered
@@ -72,7 +75,12 @@ func feed(c *wsframe.Checker, stream []byte, r *wsframe.Rules, m wsframe.Meter, 
 				break
 			}
 		}
+		if c.AtRest() {
+			o.messages += c.Messages()
+			*c = wsframe.Checker{}
+		}
 	}
+	o.messages += c.Messages()
 	return o
 }
 

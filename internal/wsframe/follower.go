@@ -25,6 +25,10 @@ type Follower struct {
 // AtBoundary reports whether the stream stands between two frames.
 func (f *Follower) AtBoundary() bool { return f.have == 0 && f.payload == 0 }
 
+// AtRest reports whether a zero Follower would do as well: the stream stands
+// between two frames, and no Close frame has passed.
+func (f *Follower) AtRest() bool { return f.AtBoundary() && !f.closed }
+
 // Closed reports whether a whole Close frame has passed. Nothing may follow it
 // (RFC 6455, section 5.5.1).
 func (f *Follower) Closed() bool { return f.closed }

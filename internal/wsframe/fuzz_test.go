@@ -258,9 +258,9 @@ func FuzzChecker(f *testing.F) {
 				messages++
 			}
 		}
-		if o.passed != want.passed || c.Messages() != messages || m.asked != want.asked || c.Closed() != want.closed {
+		if o.passed != want.passed || o.messages != messages || m.asked != want.asked || c.Closed() != want.closed {
 			t.Errorf("%d bytes, %d messages, asked %d times, closed %v; want %d, %d, %d, %v",
-				o.passed, c.Messages(), m.asked, c.Closed(), want.passed, messages, want.asked, want.closed)
+				o.passed, o.messages, m.asked, c.Closed(), want.passed, messages, want.asked, want.closed)
 		}
 		if got, want := c.AtBoundary(), slices.Contains(want.boundaries, o.passed); got != want {
 			t.Errorf("at a boundary: %v, want %v", got, want)

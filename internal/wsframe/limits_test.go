@@ -74,16 +74,16 @@ func TestL2MeterIsAskedOnceAMessage(t *testing.T) {
 			var c wsframe.Checker
 			var m meter
 			o := feed(&c, p, r, &m, size)
-			if o.err != nil || o.passed != len(p) || m.asked != 3 || c.Messages() != 3 {
+			if o.err != nil || o.passed != len(p) || m.asked != 3 || o.messages != 3 {
 				t.Errorf("whole %v, pieces of %d bytes: asked %d times, %d messages, %d bytes, err %v; want 3, 3, %d",
-					whole, size, m.asked, c.Messages(), o.passed, o.err, len(p))
+					whole, size, m.asked, o.messages, o.passed, o.err, len(p))
 			}
 			c = wsframe.Checker{}
 			m = meter{refuse: 2}
 			o = feed(&c, p, r, &m, size)
-			if !errors.Is(o.err, errMeter) || o.passed != 17 || c.Messages() != 1 || !c.AtBoundary() {
+			if !errors.Is(o.err, errMeter) || o.passed != 17 || o.messages != 1 || !c.AtBoundary() {
 				t.Errorf("whole %v, pieces of %d bytes, the second refused: %d bytes, %d messages, boundary %v, err %v",
-					whole, size, o.passed, c.Messages(), c.AtBoundary(), o.err)
+					whole, size, o.passed, o.messages, c.AtBoundary(), o.err)
 			}
 		}
 	}

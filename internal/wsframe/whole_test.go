@@ -33,8 +33,8 @@ func TestW5WholePassesOneMessageAtATime(t *testing.T) {
 	if diff := cmp.Diff(want, o.passes); diff != "" || o.err != nil {
 		t.Errorf("byte for byte: err %v, passes (-want +got)\n%s", o.err, diff)
 	}
-	if c.Messages() != 3 || !c.Closed() {
-		t.Errorf("%d messages, closed %v", c.Messages(), c.Closed())
+	if o.messages != 3 || !c.Closed() {
+		t.Errorf("%d messages, closed %v", o.messages, c.Closed())
 	}
 }
 
@@ -61,9 +61,9 @@ func TestW5WholeCloseInsideOfAMessage(t *testing.T) {
 	for _, size := range []int{1, 5, 1 << 10} {
 		var c wsframe.Checker
 		o := feed(&c, p, &wholeRules, nil, size)
-		if len(o.passes) != 1 || o.passed != len(p) || o.err != nil || !c.Closed() || c.Messages() != 0 || !c.AtBoundary() {
+		if len(o.passes) != 1 || o.passed != len(p) || o.err != nil || !c.Closed() || o.messages != 0 || !c.AtBoundary() {
 			t.Fatalf("pieces of %d bytes: %d passes, %d bytes, %d messages, closed %v, err %v",
-				size, len(o.passes), o.passed, c.Messages(), c.Closed(), o.err)
+				size, len(o.passes), o.passed, o.messages, c.Closed(), o.err)
 		}
 		if opcode, payload := wsframe.Payload(nil, o.passes[0]); opcode != 0 || payload != nil {
 			t.Errorf("a message %d %q", opcode, payload)
@@ -139,9 +139,9 @@ func TestW5WholeRefusesTheWholeMessage(t *testing.T) {
 			for _, size := range []int{1, 4, 19, len(p)} {
 				var c wsframe.Checker
 				o := feed(&c, p, &wholeRules, nil, size)
-				if code(t, o.err) != tt.code || o.passed != len(before) || c.Messages() != 1 || !c.AtBoundary() {
+				if code(t, o.err) != tt.code || o.passed != len(before) || o.messages != 1 || !c.AtBoundary() {
 					t.Errorf("pieces of %d bytes: %d bytes passed, want %d; %d messages; boundary %v; err %v",
-						size, o.passed, len(before), c.Messages(), c.AtBoundary(), o.err)
+						size, o.passed, len(before), o.messages, c.AtBoundary(), o.err)
 				}
 			}
 		})
