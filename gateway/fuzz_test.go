@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/portcullis-auth/portcullis/dev/issuer"
@@ -44,7 +45,7 @@ func FuzzFront(f *testing.F) {
 		judged <- paths
 	})
 	h = openFor(f, backend.url(), "\nroutes:\n  - {path: /, backend: BACKEND}\n")
-	bearer := "Authorization: Bearer " + h.token("alice", issuer.TokenOptions{}).Access + "\r\n"
+	bearer := "Authorization: Bearer " + h.token("alice", issuer.TokenOptions{Lifetime: 24 * time.Hour}).Access + "\r\n"
 	f.Fuzz(func(t *testing.T, target, host string) {
 		if strings.ContainsAny(target+host, "\r\n") || len(target)+len(host) > 4096 || strings.ContainsAny(host, " \t") {
 			return // another request altogether
