@@ -10,21 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/portcullis-auth/portcullis/bench/internal/child/childtest"
 	"github.com/portcullis-auth/portcullis/bench/internal/load"
 	"github.com/portcullis-auth/portcullis/bench/report"
 )
 
 // TestMain lets the test's own program be the targets, and all else.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
-		main()
-		return
-	}
-	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each child takes a second to end
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { childtest.Main(m, parts, main) }
 
 // small is a plan for trying, of those targets that are parts of this program.
 func small() *plan {

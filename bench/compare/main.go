@@ -28,11 +28,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/portcullis-auth/portcullis/bench/compare/peers/naive"
@@ -68,19 +66,9 @@ type plan struct {
 // part reports whether it is only a part of everything.
 func (p *plan) part() bool { return len(p.groups) > 0 || len(p.targets) > 0 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(1)
-	}
-}
+func main() { parts.Main("compare", run) }
 
 func run(ctx context.Context, args []string) error {
-	if ok, err := parts.Play(ctx, args); ok {
-		return err
-	}
 	p, flags := plan{pushed: 500, victims: 9000, span: 2 * time.Second, pace: 3 * time.Second, settle: 2 * time.Second}, flag.NewFlagSet("compare", flag.ExitOnError)
 	flags.IntVar(&p.rounds, "rounds", 3, "how often each measure is taken")
 	flags.IntVar(&p.sockets, "sockets", 9500, "how many idle sockets there are")

@@ -11,20 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/portcullis-auth/portcullis/bench/internal/child/childtest"
 	"github.com/portcullis-auth/portcullis/bench/internal/steady"
 )
 
 // TestMain lets the test's own program be the gateway and what is behind it.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && steady.Parts[os.Args[1]] != nil {
-		main()
-		return
-	}
-	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each child takes a second to end
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { childtest.Main(m, steady.Parts, main) }
 
 // L1, promise 1: every attack is made, none succeeds, and the honest are served.
 func TestL1Hostile(t *testing.T) {

@@ -18,10 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/portcullis-auth/portcullis/bench/internal/steady"
@@ -37,19 +34,9 @@ type plan struct {
 	spare   int           // descriptors that may be left in the end, beside those before
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "hostile:", err)
-		os.Exit(1)
-	}
-}
+func main() { steady.Parts.Main("hostile", run) }
 
 func run(ctx context.Context, args []string) error {
-	if ok, err := steady.Parts.Play(ctx, args); ok {
-		return err
-	}
 	p := plan{
 		Run:  steady.Run{Name: "hostile", For: 10 * time.Minute, Every: 5 * time.Second},
 		pace: 100 * time.Millisecond, patient: 15 * time.Second, spare: 10,

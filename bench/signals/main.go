@@ -35,9 +35,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/portcullis-auth/portcullis/bench/internal/child"
@@ -68,19 +66,9 @@ var measures = []struct {
 // parts are what this program is as its own child.
 var parts = child.Parts{"backend": backend, "others": others, "serve": gate.Serve}
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "signals:", err)
-		os.Exit(1)
-	}
-}
+func main() { parts.Main("signals", run) }
 
 func run(ctx context.Context, args []string) error {
-	if ok, err := parts.Play(ctx, args); ok {
-		return err
-	}
 	p, flags := plan{}, flag.NewFlagSet("signals", flag.ExitOnError)
 	flags.IntVar(&p.sockets, "sockets", 9000, "how many sockets' right ends")
 	flags.IntVar(&p.others, "others", 500, "how many sockets carry echoes beside them")

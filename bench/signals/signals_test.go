@@ -3,25 +3,16 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/portcullis-auth/portcullis/bench/internal/child"
+	"github.com/portcullis-auth/portcullis/bench/internal/child/childtest"
 )
 
 // TestMain lets the test's own program be the gateway and the backend.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
-		main()
-		return
-	}
-	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each child takes a second to end
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { childtest.Main(m, parts, main) }
 
 // R1, R2: every signal ends the sockets that it is for, and no other, with a
 // Close frame of the right code on both sides. No time is tested here.

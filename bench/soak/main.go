@@ -19,9 +19,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/portcullis-auth/portcullis/bench/internal/steady"
@@ -35,19 +32,9 @@ type plan struct {
 	spare   int           // descriptors that may be left in the end, beside those before
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "soak:", err)
-		os.Exit(1)
-	}
-}
+func main() { steady.Parts.Main("soak", run) }
 
 func run(ctx context.Context, args []string) error {
-	if ok, err := steady.Parts.Play(ctx, args); ok {
-		return err
-	}
 	p := plan{Run: steady.Run{Name: "soak", For: 20 * time.Minute, Every: 10 * time.Second}, stay: time.Second, spare: 10}
 	flags := flag.NewFlagSet("soak", flag.ExitOnError)
 	p.Flags(flags)

@@ -4,25 +4,16 @@ package main
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/portcullis-auth/portcullis/bench/internal/child/childtest"
 	"github.com/portcullis-auth/portcullis/bench/internal/steady"
 )
 
 // TestMain lets the test's own program be the gateway and what is behind it.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && steady.Parts[os.Args[1]] != nil {
-		main()
-		return
-	}
-	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each child takes a second to end
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { childtest.Main(m, steady.Parts, main) }
 
 // R1, R2: whatever the cause, every visit ends as it must, and nothing is left.
 func TestR1R2Soak(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -25,12 +26,23 @@ type Part func(ctx context.Context, args []string, in *json.Decoder, out *json.E
 // Parts are a program's, by the first word of their command lines.
 type Parts map[string]Part
 
-// Play plays the part that the command line names, if it names one.
-func (p Parts) Play(ctx context.Context, args []string) (ok bool, err error) {
-	if len(args) == 0 || p[args[0]] == nil {
-		return false, nil
+// Main is the main function of the program: it plays the part that the command
+// line names, if it names one, else it calls run. ctx is done when the program is
+// told to end.
+func (p Parts) Main(name string, run func(ctx context.Context, args []string) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := p.play(ctx, os.Args[1:], run); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
 	}
-	return true, p[args[0]](ctx, args[1:], json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout))
+}
+
+func (p Parts) play(ctx context.Context, args []string, run func(context.Context, []string) error) error {
+	if len(args) == 0 || p[args[0]] == nil {
+		return run(ctx, args)
+	}
+	return p[args[0]](ctx, args[1:], json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout))
 }
 
 // A Child is a process of ours, in a process group of its own. One that serves
