@@ -148,19 +148,13 @@ func (p *plan) check() error {
 }
 
 // build builds the programs to run that aren't parts of this one.
-func (p *plan) build(ctx context.Context, dir string) error {
+func (p *plan) build(ctx context.Context, dir string) (err error) {
 	p.signals = filepath.Join(dir, "signals")
-	builds := []*exec.Cmd{exec.CommandContext(ctx, "go", "build", "-o", p.signals, "./signals")} //nolint:gosec // ours
+	if said, err := exec.CommandContext(ctx, "go", "build", "-o", p.signals, "./signals").CombinedOutput(); err != nil { //nolint:gosec // ours
+		return fmt.Errorf("go build: %w: %s", err, said)
+	}
 	if p.portcullis == "" {
-		p.portcullis = filepath.Join(dir, "portcullis")
-		b := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.portcullis, "./cmd/portcullis") //nolint:gosec // ours
-		b.Dir, b.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
-		builds = append(builds, b)
+		p.portcullis, err = gate.Build(ctx, dir)
 	}
-	for _, b := range builds {
-		if out, err := b.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", strings.Join(b.Args, " "), err, out)
-		}
-	}
-	return nil
+	return err
 }

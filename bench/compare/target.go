@@ -14,6 +14,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/portcullis-auth/portcullis/bench/internal/gate"
 	"github.com/portcullis-auth/portcullis/bench/report"
 )
 
@@ -52,7 +53,7 @@ var targets = []*target{
 			}
 			return []string{p.portcullis, "serve", "-c", s.Config, "--log-level", "warn"} // the others have no access log either
 		},
-		find: func(*plan) (string, error) { return commit(), nil },
+		find: func(*plan) (string, error) { return gate.Commit(), nil },
 	},
 	{
 		Target: report.Target{
@@ -163,15 +164,6 @@ func says(version *regexp.Regexp, argv ...string) (string, error) {
 		return string(m[1]), nil
 	}
 	return "", fmt.Errorf("%s says no version: %w", argv[0], err)
-}
-
-// commit says of which the tree is.
-func commit() string {
-	out, err := exec.Command("git", "--no-optional-locks", "describe", "--always", "--dirty").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
 }
 
 //go:embed peers/portcullis.yaml peers/nginx.conf peers/haproxy.cfg peers/Caddyfile

@@ -4,11 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
 	"runtime"
-	"strings"
 	"time"
 
+	"github.com/portcullis-auth/portcullis/bench/internal/gate"
 	"github.com/portcullis-auth/portcullis/bench/internal/proc"
 )
 
@@ -50,12 +49,8 @@ type line struct {
 
 // machine says where and when this runs.
 func machine() string {
-	commit := "unknown"
-	if out, err := exec.Command("git", "--no-optional-locks", "describe", "--always", "--dirty").Output(); err == nil {
-		commit = strings.TrimSpace(string(out))
-	}
 	return fmt.Sprintf("%s, %d cores, %s %s, %s, %s, commit %s", proc.Processor(), runtime.NumCPU(), runtime.GOOS,
-		proc.Kernel(), runtime.Version(), time.Now().Format(time.RFC3339), commit)
+		proc.Kernel(), runtime.Version(), time.Now().Format(time.RFC3339), gate.Commit())
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond)) }

@@ -36,6 +36,15 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return binary, nil
 }
 
+// Commit returns of which commit the tree is that Build builds.
+func Commit() string {
+	out, err := exec.Command("git", "--no-optional-locks", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // Start starts a gateway with that configuration in the folder dir, and returns
 // once it serves. binary is a portcullis, or "" for this program in the part of
 // Serve. env has what the configuration wants of the environment.
