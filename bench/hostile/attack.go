@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/portcullis-auth/portcullis/bench/internal/child"
+	"github.com/portcullis-auth/portcullis/bench/internal/steady"
 )
 
 // An attack is what is done on one connection. An error says that it has
@@ -52,7 +53,7 @@ func (i *intruder) drip(ctx context.Context, text string, size int) {
 		if _, err := i.Write(piece); err != nil {
 			return
 		}
-		pause(ctx, i.plan.patient/time.Duration(pieces))
+		steady.Pause(ctx, i.plan.patient/time.Duration(pieces))
 	}
 }
 
@@ -65,12 +66,8 @@ func (i *intruder) leaveIn(d time.Duration) {
 }
 
 // wait says nothing for a while.
-func (i *intruder) wait(ctx context.Context, part time.Duration) { pause(ctx, i.plan.patient/part) }
-
-func pause(ctx context.Context, d time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	<-ctx.Done()
+func (i *intruder) wait(ctx context.Context, part time.Duration) {
+	steady.Pause(ctx, i.plan.patient/part)
 }
 
 // refused wants no answer, or one with one of these statuses, and behind it nothing

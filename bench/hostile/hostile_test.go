@@ -23,8 +23,8 @@ func TestL1Hostile(t *testing.T) {
 	defer steady.Client.CloseIdleConnections()
 	var out bytes.Buffer
 	p := &plan{
-		Run:    steady.Run{For: 2 * time.Second, Every: 500 * time.Millisecond},
-		honest: 3, hostile: len(attacks), pace: 20 * time.Millisecond, patient: time.Second, spare: 100,
+		Run:    steady.Run{For: 2 * time.Second, Every: 500 * time.Millisecond, Spare: 100},
+		honest: 3, hostile: len(attacks), pace: 20 * time.Millisecond, patient: time.Second,
 	}
 	s, err := newScene(t.Context(), p)
 	if err != nil {
@@ -70,9 +70,10 @@ func TestL1Hostile(t *testing.T) {
 
 // What must not happen is told.
 func TestJudge(t *testing.T) {
-	s := &scene{plan: &plan{spare: 1}, attacks: map[string]*tally{}, honest: map[string]*tally{}}
+	s := &scene{plan: &plan{Run: steady.Run{Spare: 1}}, attacks: map[string]*tally{}, honest: map[string]*tally{}}
 	judge := func(files int) string {
-		err := s.judge(new(bytes.Buffer), steady.Sample{Files: 10}, steady.Sample{Files: files})
+		s.seen.Before.Files, s.seen.After.Files = 10, files
+		err := s.judge(new(bytes.Buffer))
 		if err == nil {
 			return ""
 		}

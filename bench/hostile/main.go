@@ -31,15 +31,14 @@ type plan struct {
 	hostile int           // at once
 	pace    time.Duration // between two things that a client does
 	patient time.Duration // how long an attacker who waits waits at most
-	spare   int           // descriptors that may be left in the end, beside those before
 }
 
 func main() { steady.Parts.Main("hostile", run) }
 
 func run(ctx context.Context, args []string) error {
 	p := plan{
-		Run:  steady.Run{Name: "hostile", For: 10 * time.Minute, Every: 5 * time.Second},
-		pace: 100 * time.Millisecond, patient: 15 * time.Second, spare: 10,
+		Run:  steady.Run{Name: "hostile", For: 10 * time.Minute, Every: 5 * time.Second, Spare: 10},
+		pace: 100 * time.Millisecond, patient: 15 * time.Second,
 	}
 	flags := flag.NewFlagSet("hostile", flag.ExitOnError)
 	p.Flags(flags)
@@ -58,7 +57,7 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		err = s.run(ctx, out)
-		if flags.Lookup("o").Value.String() != "" && len(s.samples) > 0 {
+		if flags.Lookup("o").Value.String() != "" && len(s.seen.Samples) > 0 {
 			err = errors.Join(err, s.draw(filepath.Join(*docs, "hostile.svg")))
 		}
 		return errors.Join(err, s.Close())

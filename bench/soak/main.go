@@ -29,13 +29,12 @@ type plan struct {
 	steady.Run
 	stay    time.Duration // what a socket lives at most before its end is brought about
 	clients int           // at once
-	spare   int           // descriptors that may be left in the end, beside those before
 }
 
 func main() { steady.Parts.Main("soak", run) }
 
 func run(ctx context.Context, args []string) error {
-	p := plan{Run: steady.Run{Name: "soak", For: 20 * time.Minute, Every: 10 * time.Second}, stay: time.Second, spare: 10}
+	p := plan{Run: steady.Run{Name: "soak", For: 20 * time.Minute, Every: 10 * time.Second, Spare: 10}, stay: time.Second}
 	flags := flag.NewFlagSet("soak", flag.ExitOnError)
 	p.Flags(flags)
 	flags.IntVar(&p.clients, "clients", 200, "how many clients there are at once")

@@ -9,24 +9,10 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/portcullis-auth/portcullis/bench/internal/steady"
 )
-
-// configuration is the gateway's. What it must remember of revocations and tokens
-// ends soon, so that it stops growing for these.
-const configuration = `listen: 127.0.0.1:0
-admin: {listen: "127.0.0.1:0"}
-max_session: 1m
-verify:
-  introspection: {url: "http://%s/introspect", client_id: bench, client_secret_env: BENCH_SECRET}
-  cache: {max_age: 5s, negative_age: 1s}
-  recheck: 2s
-routes:
-  - {path: /, backend: "http://%s"}
-`
 
 // A scene is a gateway with all that it needs, and its visits. It must be closed.
 type scene struct {
@@ -35,12 +21,12 @@ type scene struct {
 
 	mu     sync.Mutex // guards what follows
 	ends   map[string]int
-	failed []error // the first few
-	number int     // of visits
+	failed []string // the first few
+	number int      // of visits
 }
 
 func newScene(ctx context.Context, p *plan) (*scene, error) {
-	s, err := steady.NewScene(ctx, p.Gateway, configuration)
+	s, err := steady.NewScene(ctx, p.Gateway)
 	if err != nil {
 		return nil, err
 	}
@@ -61,35 +47,14 @@ func (s *scene) run(ctx context.Context, out io.Writer) error {
 	if err := s.visit(ctx, causes[0]); err != nil { // so that whatever is made once is there
 		return fmt.Errorf("the first visit: %w", err)
 	}
-	before, err := s.Gone()
-	if err != nil {
-		return err
-	}
-	busy, stop := context.WithTimeout(ctx, s.plan.For)
-	defer stop()
-	warming, warm := context.WithTimeout(busy, s.plan.For/steady.WarmUp)
-	defer warm()
-	var clients sync.WaitGroup
-	for i := range 2 * s.plan.clients {
-		until := busy
-		if i >= s.plan.clients {
-			until = warming
+	crowd := steady.Crowd{Size: s.plan.clients, More: s.plan.clients, Client: func(until context.Context, i int) {
+		for n := i; until.Err() == nil; n++ {
+			c := causes[n%len(causes)]
+			// A visit that has begun is finished.
+			s.done(c.name, s.visit(ctx, c))
 		}
-		clients.Go(func() {
-			for n := i; until.Err() == nil; n++ {
-				c := causes[n%len(causes)]
-				// A visit that has begun is finished.
-				s.done(c.name, s.visit(ctx, c))
-			}
-		})
-	}
-	samples, err := s.Watch(busy, s.plan.Every, out)
-	stop()
-	clients.Wait()
-	if err != nil {
-		return err
-	}
-	after, err := s.Left(before.Files + s.plan.spare)
+	}}
+	seen, err := s.Keep(ctx, &s.plan.Run, out, crowd)
 	if err != nil {
 		return err
 	}
@@ -100,19 +65,7 @@ func (s *scene) run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	problems := steady.Growth(samples)
-	if after.Files > before.Files+s.plan.spare {
-		problems = append(problems, fmt.Sprintf("%d descriptors are left, %d were there before", after.Files, before.Files))
-	}
-	for _, err := range s.failed {
-		problems = append(problems, err.Error())
-	}
-	if len(problems) == 0 {
-		_, err := fmt.Fprintf(out, "no growth; everybody gone: %v\n", after)
-		return err
-	}
-	_, err = fmt.Fprintf(out, "GROWTH OR FAILURE\n%s\neverybody gone: %v\n", strings.Join(problems, "\n"), after)
-	return errors.Join(errors.New(strings.Join(problems, "; ")), err)
+	return s.plan.Judge(out, seen, "no growth", s.failed)
 }
 
 // done counts a visit.
@@ -123,6 +76,6 @@ func (s *scene) done(cause string, err error) {
 		return
 	}
 	if s.ends[cause+", failed"]++; len(s.failed) < 5 {
-		s.failed = append(s.failed, fmt.Errorf("%s: %w", cause, err))
+		s.failed = append(s.failed, fmt.Sprintf("%s: %v", cause, err))
 	}
 }

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { childtest.Main(m, steady.Parts, main) }
 func TestR1R2Soak(t *testing.T) {
 	defer steady.Client.CloseIdleConnections()
 	var out bytes.Buffer
-	p := &plan{Run: steady.Run{For: 2 * time.Second, Every: 500 * time.Millisecond}, stay: 200 * time.Millisecond, clients: 2 * len(causes), spare: 100}
+	p := &plan{Run: steady.Run{For: 2 * time.Second, Every: 500 * time.Millisecond, Spare: 100}, stay: 200 * time.Millisecond, clients: 2 * len(causes)}
 	s, err := newScene(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)

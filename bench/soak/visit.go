@@ -82,14 +82,14 @@ var causes = []cause{
 		if err := v.say("flood 64"); err != nil { // 4 MiB
 			return err
 		}
-		pause(ctx, v.scene.plan.stay)
+		steady.Pause(ctx, v.scene.plan.stay)
 		return v.reset()
 	}},
 	{"the client reads late", 0, func(ctx context.Context, v *visit) error {
 		if err := v.say("flood 64"); err != nil {
 			return err
 		}
-		pause(ctx, v.scene.plan.stay/4)
+		steady.Pause(ctx, v.scene.plan.stay/4)
 		if _, err := io.CopyN(io.Discard, v.conn, 64*(64<<10+10)); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (s *scene) visit(ctx context.Context, c cause) error {
 		if err := v.talk(); err != nil {
 			return fmt.Errorf("talk: %w", err)
 		}
-		pause(ctx, rand.N(s.plan.stay)) //nolint:gosec // any will do
+		steady.Pause(ctx, rand.N(s.plan.stay)) //nolint:gosec // any will do
 	}
 	return c.end(ctx, v)
 }
@@ -168,12 +168,6 @@ func status(r *http.Request, want int) error {
 		return fmt.Errorf("answered %d, not %d", answer.StatusCode, want)
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	<-ctx.Done()
 }
 
 // talk has messages echoed.

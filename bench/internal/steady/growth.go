@@ -8,16 +8,16 @@ import (
 	"github.com/portcullis-auth/portcullis/bench/internal/stat"
 )
 
-// WarmUp is the part of the samples that Growth leaves out: caches fill. Who has
+// warmUp is the part of the samples that Growth leaves out: caches fill. Who has
 // clients should have twice as many of them then. The heap's pages are touched
 // only when there is garbage enough, and what was once touched stays resident.
-const WarmUp = 5
+const warmUp = 5
 
 // Growth says what has grown: the median of the second half of the samples is
-// above that of the first by more than chance explains. The first 1/WarmUp of all
+// above that of the first by more than chance explains. The first 1/warmUp of all
 // is left out.
 func Growth(all []Sample) (problems []string) {
-	all = all[len(all)/WarmUp:]
+	all = all[len(all)/warmUp:]
 	half := len(all) / 2
 	if half == 0 {
 		return nil

@@ -22,6 +22,7 @@ type Run struct {
 	Name    string        // of the program
 	For     time.Duration // how long it lasts
 	Every   time.Duration // the time between two samples
+	Spare   int           // descriptors that may be left in the end, beside those before
 	Gateway string        // a portcullis binary; "": this program
 	results string        // a directory; "": none
 }

@@ -34,8 +34,8 @@ func (s Sample) String() string {
 	return text
 }
 
-// Watch takes and writes samples until ctx is done.
-func (s *Scene) Watch(ctx context.Context, every time.Duration, out io.Writer) (all []Sample, err error) {
+// watch takes and writes samples until ctx is done.
+func (s *Scene) watch(ctx context.Context, every time.Duration, out io.Writer) (all []Sample, err error) {
 	began, tick := time.Now(), time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -44,7 +44,7 @@ func (s *Scene) Watch(ctx context.Context, every time.Duration, out io.Writer) (
 			return all, nil
 		case <-tick.C:
 		}
-		now, err := s.Sample()
+		now, err := s.sample()
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +56,8 @@ func (s *Scene) Watch(ctx context.Context, every time.Duration, out io.Writer) (
 	}
 }
 
-// Sample takes a sample, without its time.
-func (s *Scene) Sample() (now Sample, err error) {
+// sample takes a sample, without its time.
+func (s *Scene) sample() (now Sample, err error) {
 	var n server.Counts
 	if err := s.backend.Ask(struct{}{}, &n); err != nil {
 		return now, err
@@ -101,10 +101,10 @@ func (s *Scene) goroutines() (n int) {
 	return n
 }
 
-// Gone waits until the backend has no socket any more, for one sample.
-func (s *Scene) Gone() (Sample, error) {
+// gone waits until the backend has no socket any more, for one sample.
+func (s *Scene) gone() (Sample, error) {
 	for end := time.Now().Add(child.Patience); ; time.Sleep(10 * time.Millisecond) {
-		now, err := s.Sample()
+		now, err := s.sample()
 		if err != nil || now.Sockets == 0 {
 			return now, err
 		}
@@ -117,13 +117,13 @@ func (s *Scene) Gone() (Sample, error) {
 // kept is how long the gateway may keep a connection for the next request.
 const kept = 2 * time.Minute
 
-// Left waits until nobody is there any more and there are no more descriptors
+// left waits until nobody is there any more and there are no more descriptors
 // than so many, for a last sample.
-func (s *Scene) Left(files int) (Sample, error) {
+func (s *Scene) left(files int) (Sample, error) {
 	Client.CloseIdleConnections()
-	now, err := s.Gone()
+	now, err := s.gone()
 	for end := time.Now().Add(kept); err == nil && now.Files > files && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		now, err = s.Sample()
+		now, err = s.sample()
 	}
 	return now, err
 }

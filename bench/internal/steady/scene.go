@@ -30,21 +30,33 @@ type Scene struct {
 	group           proc.Group // the gateway's
 }
 
-// NewScene starts a scene. binary is a portcullis, or "" for this program. In the
-// configuration, two %s stand for the addresses of the token system and the
-// backend, which know the client "bench" by any secret.
-func NewScene(ctx context.Context, binary, configuration string) (s *Scene, err error) {
+// configuration is the gateway's, but for the addresses of the token system and
+// the backend. What it must remember of revocations and tokens ends soon, so that
+// it stops growing for these.
+const configuration = `listen: 127.0.0.1:0
+admin: {listen: "127.0.0.1:0"}
+max_session: 1m
+verify:
+  introspection: {url: "http://%s/introspect", client_id: bench, client_secret_env: BENCH_SECRET}
+  cache: {max_age: 5s, negative_age: 1s}
+  recheck: 2s
+routes:
+  - {path: /, backend: "http://%s"}
+`
+
+// NewScene starts a scene. binary is a portcullis, or "" for this program.
+func NewScene(ctx context.Context, binary string) (s *Scene, err error) {
 	s = &Scene{}
 	if s.dir, err = os.MkdirTemp("", "steady-"); err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx, binary, configuration); err != nil {
+	if err := s.begin(ctx, binary); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Scene) begin(ctx context.Context, binary, configuration string) (err error) {
+func (s *Scene) begin(ctx context.Context, binary string) (err error) {
 	var addr [2]string
 	for i, c := range []**child.Child{&s.backend, &s.tokens} {
 		if *c, err = child.Own(filepath.Join(s.dir, fmt.Sprint("server-", i)), "server"); err != nil {
