@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -48,23 +49,32 @@ func secured(t *testing.T, keys, routes string) (g *gateway.Gateway, addr string
 	if err != nil {
 		t.Fatal(err)
 	}
+	roots := x509.NewCertPool()
+	roots.AddCert(some.Certificate())
+	addr, _ = listening(t, g)
+	return g, addr, &tls.Config{RootCAs: roots}
+}
+
+// listening has g listen as configured, and serve until the test ends, or stop is
+// called.
+func listening(t *testing.T, g *gateway.Gateway) (addr string, stop func()) {
+	t.Helper()
 	l, err := g.Listen(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.Serve(ctx, l) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
 		_ = g.Close()
 	})
-	roots := x509.NewCertPool()
-	roots.AddCert(some.Certificate())
-	return g, l.Addr().String(), &tls.Config{RootCAs: roots}
+	t.Cleanup(stop)
+	return l.Addr().String(), stop
 }
 
 // Over TLS there are HTTP/2 and WebSockets, whose authorization ends as it does
@@ -129,21 +139,9 @@ func TestProxyProtocol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := g.Listen(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- g.Serve(ctx, l) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-		_ = g.Close()
-	}()
-	h := &house{t: t, addr: l.Addr().String()}
+	addr, stop := listening(t, g)
+	defer stop() // with sockets that are open
+	h := &house{t: t, addr: addr}
 	for _, tt := range []struct {
 		header string
 		want   int

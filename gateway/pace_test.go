@@ -19,23 +19,7 @@ import (
 // L1: a body that doesn't come is waited for as long as body_time says, also by
 // who refuses the request without reading it.
 func TestL1SlowBody(t *testing.T) {
-	c := loadConfig(t, "limits: {body_time: 30s}\n"+`
-verify: {introspection: {url: 'https://id.example.com/', client_id: a, client_secret_env: SECRET}}
-routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
-`)
-	synctest.Test(t, func(t *testing.T) {
-		g, err := gateway.New(c, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = g.Close() }()
-		client, server := net.Pipe()
-		defer client.Close()
-		s := &http.Server{Handler: g, ReadHeaderTimeout: time.Second}
-		var serving sync.WaitGroup
-		serving.Go(func() { _ = s.Serve(&single{conn: server}) })
-		defer serving.Wait()
-		defer s.Close()
+	withSlowClient(t, "", func(t *testing.T, client net.Conn) {
 		begin := time.Now()
 		go func() {
 			_, _ = io.WriteString(client, "POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx")
@@ -51,25 +35,10 @@ routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
 
 // L1: our own endpoints bound the time of a whole body, however it drips.
 func TestL1DrippingBody(t *testing.T) {
-	c := loadConfig(t, "limits: {body_time: 30s}\ntickets: {lifetime: 30s}\n"+`
-verify: {introspection: {url: 'https://id.example.com/', client_id: a, client_secret_env: SECRET}}
-routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
-`)
-	synctest.Test(t, func(t *testing.T) {
-		g, err := gateway.New(c, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = g.Close() }()
-		client, server := net.Pipe()
+	withSlowClient(t, "tickets: {lifetime: 30s}\n", func(t *testing.T, client net.Conn) {
 		var dripping sync.WaitGroup
 		defer dripping.Wait()
 		defer func() { _ = client.Close() }()
-		s := &http.Server{Handler: g}
-		var serving sync.WaitGroup
-		serving.Go(func() { _ = s.Serve(&single{conn: server}) })
-		defer serving.Wait()
-		defer func() { _ = s.Close() }()
 		begin := time.Now()
 		dripping.Go(func() {
 			_, err := io.WriteString(client, "POST /.portcullis/ticket HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n")
@@ -85,6 +54,38 @@ routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
 			t.Errorf("after %v, want 10s", took)
 		}
 	})
+}
+
+// withSlowClient calls do in a bubble, with a connection to a gateway that waits
+// 30 s for a body and is configured with more beside that.
+func withSlowClient(t *testing.T, more string, do func(t *testing.T, client net.Conn)) {
+	t.Helper()
+	c := loadConfig(t, "limits: {body_time: 30s}\n"+more+`
+verify: {introspection: {url: 'https://id.example.com/', client_id: a, client_secret_env: SECRET}}
+routes: [{path: /x, backend: 'http://127.0.0.1:1'}]
+`)
+	synctest.Test(t, func(t *testing.T) {
+		g, err := gateway.New(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = g.Close() })
+		do(t, pipe(t, &http.Server{Handler: g, ReadHeaderTimeout: time.Second}))
+	})
+}
+
+// pipe has s serve one connection until the test ends, and returns the client's
+// end of it.
+func pipe(t *testing.T, s *http.Server) net.Conn {
+	client, server := net.Pipe()
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = s.Serve(&single{conn: server}) })
+	t.Cleanup(func() {
+		_ = s.Close()
+		serving.Wait()
+		_ = client.Close()
+	})
+	return client
 }
 
 // loadConfig loads a configuration.
@@ -119,10 +120,8 @@ func (l *single) Addr() net.Addr { return l.conn.LocalAddr() }
 // it slowly isn't: each piece has its time.
 func TestL1SlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client, server := net.Pipe()
-		defer client.Close()
 		ended := make(chan error, 1)
-		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		client := pipe(t, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			paced := gateway.Paced(w, 10*time.Second)
 			var err error
 			for range 100 {
@@ -131,11 +130,7 @@ func TestL1SlowReader(t *testing.T) {
 				}
 			}
 			ended <- err
-		})}
-		var serving sync.WaitGroup
-		serving.Go(func() { _ = s.Serve(&single{conn: server}) })
-		defer serving.Wait()
-		defer s.Close()
+		})})
 		begin := time.Now()
 		go func() { _, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") }()
 		for range 20 { // slowly: 16 KiB each nine seconds
