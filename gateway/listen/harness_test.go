@@ -190,6 +190,24 @@ func asTimeout(err error, into *net.Error) bool {
 	return ok && ne.Timeout()
 }
 
+// wantCut sends each of the texts on a connection of its own, and wants all of
+// these to be cut.
+func wantCut(t *testing.T, l net.Listener, texts ...string) {
+	t.Helper()
+	waiting := make(map[string]net.Conn)
+	for _, sent := range texts {
+		waiting[sent] = dial(t, l, "")
+		if _, err := io.WriteString(waiting[sent], sent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for sent, nc := range waiting {
+		if !isCut(nc) {
+			t.Errorf("after %q: not cut", sent)
+		}
+	}
+}
+
 // accepted is what a listener accepts, in order.
 func accepted(t *testing.T, l *listen.Listener) <-chan net.Conn {
 	c := make(chan net.Conn, 100)

@@ -175,18 +175,7 @@ func TestL1NoProxyHeader(t *testing.T) {
 	if got := ask(t, kept, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"); got != "200 192.0.2.1:1 HTTP/1.1" {
 		t.Fatalf("got %q", got)
 	}
-	waiting := make(map[string]net.Conn)
-	for _, sent := range []string{"", "P", "PROXY TCP4 192.0.2.1 ", signature, v2(0x21, 0x11, addresses4)[:20]} {
-		waiting[sent] = dial(t, l, "")
-		if _, err := io.WriteString(waiting[sent], sent); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for sent, nc := range waiting {
-		if !isCut(nc) {
-			t.Errorf("after %q: not cut", sent)
-		}
-	}
+	wantCut(t, l, "", "P", "PROXY TCP4 192.0.2.1 ", signature, v2(0x21, 0x11, addresses4)[:20])
 	if got := ask(t, kept, ""); got != "200 192.0.2.1:1 HTTP/1.1" { // whose time is long over
 		t.Errorf("who sent a header got %q", got)
 	}

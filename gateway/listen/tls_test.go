@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,18 +86,7 @@ func TestL1SlowHandshake(t *testing.T) {
 	if got := ask(t, kept, ""); !strings.HasPrefix(got, "200") {
 		t.Fatalf("got %q", got)
 	}
-	waiting := make(map[string]net.Conn)
-	for _, sent := range []string{"", "\x16\x03\x01\x02\x00\x01\x00"} {
-		waiting[sent] = dial(t, l, "")
-		if _, err := io.WriteString(waiting[sent], sent); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for sent, nc := range waiting {
-		if !isCut(nc) {
-			t.Errorf("after %q: not cut", sent)
-		}
-	}
+	wantCut(t, l, "", "\x16\x03\x01\x02\x00\x01\x00")
 	halfway := dial(t, l, "")
 	stopped := tls.Client(halfway, &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error {
 		if _, err := io.Copy(io.Discard, halfway); err != nil && !errors.Is(err, syscall.ECONNRESET) { // until we are cut
