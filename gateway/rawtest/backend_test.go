@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 const (
@@ -165,12 +164,7 @@ func TestW2NoAnswerIsMadeUp(t *testing.T) {
 			asked, done := make(chan struct{}), make(chan struct{})
 			h.backend.reply = func(*request) string { close(asked); <-done; return "" }
 			defer close(done)
-			nc, err := net.Dial("tcp", h.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer nc.Close()
-			_ = nc.SetDeadline(time.Now().Add(patience))
+			nc := h.dial(t)
 			_, _ = io.WriteString(nc, sent)
 			<-asked
 			_ = nc.(*net.TCPConn).CloseWrite()

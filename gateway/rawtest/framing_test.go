@@ -2,11 +2,9 @@ package rawtest_test
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The beginnings of requests.
@@ -157,12 +155,7 @@ func TestW4NothingIsReadBehindABrokenBody(t *testing.T) {
 			"a chunk too long":     "1\r\nx" + smuggled,
 		} {
 			t.Run(target+", "+name, func(t *testing.T) {
-				nc, err := net.Dial("tcp", h.addr)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer nc.Close()
-				_ = nc.SetDeadline(time.Now().Add(patience))
+				nc := h.dial(t)
 				_, _ = io.WriteString(nc, "POST "+target+" HTTP/1.1\r\n"+host+chunked+"\r\n")
 				r := newReader(nc)
 				if a, err := r.answer(http.MethodPost); err != nil || a.status != status {

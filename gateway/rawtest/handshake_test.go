@@ -4,10 +4,8 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
-	"net"
 	"strings"
 	"testing"
-	"time"
 )
 
 const key = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -207,12 +205,7 @@ func TestW4EarlyFrames(t *testing.T) {
 		}
 		_, _ = io.WriteString(c, "\x81\x02ok")
 	}
-	nc, err := net.Dial("tcp", h.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	nc := h.dial(t)
 	if _, err := io.WriteString(nc, strings.ReplaceAll(mine+bearer, "TOKEN", token)+"\r\n"+frames); err != nil {
 		t.Fatal(err)
 	}

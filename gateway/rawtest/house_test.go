@@ -65,6 +65,18 @@ func open(t testing.TB, routes string) *house {
 	return h
 }
 
+// dial connects, until the test ends.
+func (h *house) dial(t testing.TB) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	return nc
+}
+
 // newGateway returns a gateway that isn't served yet, and starts its token system.
 func newGateway(t testing.TB, routes string) *gateway.Gateway {
 	t.Helper()
