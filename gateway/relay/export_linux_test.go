@@ -40,43 +40,33 @@ func (w *Wheel) Next() (time.Duration, bool) {
 	return next, next > 0
 }
 
-// Queued reports whether anybody has a queue.
-func (e *Engine) Queued() bool {
+// pairs returns those in loops, each of them twice: its descriptors are two.
+func (e *Engine) pairs() (all []*pair) {
 	for _, l := range e.loops.list {
 		l.mu.Lock()
-		pairs := slices.Clone(l.pairs)
+		all = append(all, l.pairs...)
 		l.mu.Unlock()
-		for _, p := range pairs {
-			if p == nil {
-				continue
-			}
-			p.mu.Lock()
-			queued := p.client.queue != nil || p.backend.queue != nil
-			p.mu.Unlock()
-			if queued {
-				return true
-			}
-		}
 	}
-	return false
+	return slices.DeleteFunc(all, func(p *pair) bool { return p == nil })
+}
+
+// Queued reports whether anybody has a queue.
+func (e *Engine) Queued() bool {
+	return slices.ContainsFunc(e.pairs(), func(p *pair) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.client.queue != nil || p.backend.queue != nil
+	})
 }
 
 // Stuck returns what a client with a queue has taken, and what it hasn't.
 func (e *Engine) Stuck() (taken int64, queued int) {
-	for _, l := range e.loops.list {
-		l.mu.Lock()
-		pairs := slices.Clone(l.pairs)
-		l.mu.Unlock()
-		for _, p := range pairs {
-			if p == nil {
-				continue
-			}
-			p.mu.Lock()
-			if p.client.queue != nil {
-				taken, queued = p.client.moved, len(p.client.queue.rest)
-			}
-			p.mu.Unlock()
+	for _, p := range e.pairs() {
+		p.mu.Lock()
+		if p.client.queue != nil {
+			taken, queued = p.client.moved, len(p.client.queue.rest)
 		}
+		p.mu.Unlock()
 	}
 	return taken, queued
 }
@@ -138,15 +128,4 @@ func (e *Clocked) Advance(d time.Duration) {
 }
 
 // InLoops returns how many sockets are in loops.
-func (e *Engine) InLoops() (n int) {
-	for _, l := range e.loops.list {
-		l.mu.Lock()
-		for _, p := range l.pairs {
-			if p != nil {
-				n++
-			}
-		}
-		l.mu.Unlock()
-	}
-	return n / 2 // descriptors
-}
+func (e *Engine) InLoops() int { return len(e.pairs()) / 2 }
