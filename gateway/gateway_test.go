@@ -193,7 +193,7 @@ func TestS7MessagesKnowTheUser(t *testing.T) {
 func TestS8SocketsEnd(t *testing.T) {
 	b := newBackend()
 	h := open(t, b, chatAndAPI)
-	short := h.token("alice", issuer.TokenOptions{Lifetime: 2 * time.Second})
+	short := h.token("alice", issuer.TokenOptions{Lifetime: 4 * time.Second})
 	first := h.token("alice", issuer.TokenOptions{})
 	second := h.token("alice", issuer.TokenOptions{})
 	other := h.token("bob", issuer.TokenOptions{})

@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"net"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +29,8 @@ func everyClock(t *testing.T, o relay.Options, f func(t *testing.T, l timed)) {
 }
 
 // flood sends frames, as many as are taken, until it is stopped. It returns when
-// somebody has a queue.
+// somebody has a queue, and the system has taken nothing for a while: a queue may
+// be there for a moment, too.
 func flood(t *testing.T, e *relay.Clocked, from *end, frame []byte) (stop func() int) {
 	t.Helper()
 	var mu sync.Mutex
@@ -48,7 +48,18 @@ func flood(t *testing.T, e *relay.Clocked, from *end, frame []byte) (stop func()
 			}
 		}
 	}()
-	for begin := time.Now(); !e.Queued(); runtime.Gosched() {
+	taken := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return n
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	begin, last := time.Now(), 0
+	for still := 0; still < 20; <-tick.C {
+		if still++; !e.Queued() || taken() != last {
+			still, last = 0, taken()
+		}
 		if time.Since(begin) > patience {
 			t.Fatal("nobody gets stuck")
 		}
