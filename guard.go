@@ -152,12 +152,10 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 	if s.upgrade { // net/http cancels the request's context when the handler returns
 		parent = context.WithoutCancel(from)
 	}
-	ctx, cancel := context.WithCancelCause(parent)
-	s.cancel = cancel
+	admitted := r.WithContext(s.within(parent))
 	if s.upgrade {
-		s.detach = context.AfterFunc(from, func() { cancel(context.Cause(from)) })
+		s.detach = context.AfterFunc(from, func() { s.stop(context.Cause(from)) })
 	}
-	admitted := r.WithContext(context.WithValue(ctx, sessionKey{}, s))
 	s.request.Store(admitted)
 	if r.Body != nil && r.Body != http.NoBody {
 		admitted.Body = &body{r.Body, s}
@@ -173,7 +171,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 		s.closed = true
 		s.leave()
 		s.mu.Unlock()
-		cancel(err)
+		s.stop(err)
 		g.logRefused(s, err)
 		return s, err
 	}

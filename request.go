@@ -43,20 +43,40 @@ func (s *Session) Forget(keepHeader bool) {
 		s.left.header = r.Header
 	}
 	s.request.Store(nil)
+	s.stop(nil)
 	s.mu.Lock()
 	s.leave()
-	cancel := s.cancel
 	s.cancel = func(error) {}
 	s.mu.Unlock()
-	cancel(nil)
+}
+
+// within returns the context of the request.
+func (s *Session) within(parent context.Context) context.Context {
+	if s.response != nil {
+		s.response.context = deferred{s: s, parent: parent}
+		return &s.response.context
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	s.cancel = cancel
+	return context.WithValue(ctx, sessionKey{}, s)
 }
 
 // stop cancels the context of the request, unless that is forgotten.
 func (s *Session) stop(cause error) {
 	s.mu.Lock()
-	cancel := s.cancel
+	cancel := s.stopping(cause)
 	s.mu.Unlock()
 	cancel(cause)
+}
+
+// stopping returns what cancels the context; s.mu is held, and must not be while
+// that is called.
+func (s *Session) stopping(cause error) context.CancelCauseFunc {
+	if s.cancel == nil { // nobody has asked for it yet
+		s.response.context.over, s.response.context.why = true, cause
+		return func(error) {}
+	}
+	return s.cancel
 }
 
 // A remnant is what is left of a request. Its strings are copies: net/http's are

@@ -18,7 +18,8 @@ var past = time.Unix(1, 0)
 // the session has ended. It offers no Unwrap, since that would be a way around
 // it; what [http.ResponseController] can do it does itself.
 type response struct {
-	s *Session
+	s       *Session
+	context deferred // the request's
 
 	// s.mu guards these.
 	w        http.ResponseWriter // gone once it is hijacked and the handler has returned

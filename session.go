@@ -34,11 +34,11 @@ type Session struct {
 	more  *more    // nil: nothing of it is set
 	left  *remnant // of the request; set before that is forgotten
 
-	mu     sync.Mutex // guards what follows
-	cancel context.CancelCauseFunc
-	detach func() bool // stops following the request's own context; nil: nothing to stop
-	cause  error       // why it ended
-	onEnd  func(error) // nil: nobody wants to know
+	mu     sync.Mutex              // guards what follows
+	cancel context.CancelCauseFunc // nil: see deferred
+	detach func() bool             // stops following the request's own context; nil: nothing to stop
+	cause  error                   // why it ended
+	onEnd  func(error)             // nil: nobody wants to know
 	closed bool
 }
 
@@ -157,12 +157,14 @@ func (s *Session) CloseBecause(why error, attrs ...slog.Attr) {
 	s.closed = true
 	s.onEnd = nil
 	s.leave()
-	cause, cancel := s.cause, s.cancel
-	s.mu.Unlock()
+	cause := s.cause
 	if closed {
+		s.mu.Unlock()
 		return
 	}
-	cancel(cause) // nil: context.Canceled
+	cancel := s.stopping(cause) // nil: context.Canceled
+	s.mu.Unlock()
+	cancel(cause)
 	s.guard.sessions.remove(s)
 	s.guard.sessions.done()
 	if s.upgrade || cause != nil {
