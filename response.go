@@ -90,8 +90,7 @@ func (w *response) finish(before http.Header, returned bool) {
 		s.mu.Unlock()
 		return
 	}
-	s.Close() // from here on nobody touches the ResponseWriter but us
-	switch cause := s.Err(); {
+	switch cause := s.close(nil, nil); { // from here on nobody touches the ResponseWriter but us
 	case cause == nil:
 	case w.started:
 		w.abort()

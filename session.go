@@ -151,7 +151,10 @@ func (s *Session) Close() { s.CloseBecause(nil) }
 // CloseBecause is Close for who knows more about the end than the Guard: why it
 // came, unless authorization ended, and attributes that the log's record of it
 // gets.
-func (s *Session) CloseBecause(why error, attrs ...slog.Attr) {
+func (s *Session) CloseBecause(why error, attrs ...slog.Attr) { _ = s.close(why, attrs) }
+
+// close is CloseBecause, and returns why authorization had ended.
+func (s *Session) close(why error, attrs []slog.Attr) error {
 	s.mu.Lock()
 	closed := s.closed
 	s.closed = true
@@ -160,7 +163,7 @@ func (s *Session) CloseBecause(why error, attrs ...slog.Attr) {
 	cause := s.cause
 	if closed {
 		s.mu.Unlock()
-		return
+		return cause
 	}
 	cancel := s.stopping(cause) // nil: context.Canceled
 	s.mu.Unlock()
@@ -170,6 +173,7 @@ func (s *Session) CloseBecause(why error, attrs ...slog.Attr) {
 	if s.upgrade || cause != nil {
 		s.guard.logClosed(s, cmp.Or(cause, why), attrs)
 	}
+	return cause
 }
 
 // leave stops following the context of the request that began the session. s.mu
