@@ -50,6 +50,11 @@ func BenchmarkHandler(b *testing.B) {
 		Verifier: portcullis.VerifierFunc(func(context.Context, string) (*portcullis.Identity, error) { return id, nil }),
 	}
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	asking := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Err() == nil {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
 	cookie := guard.HandlerWith(portcullis.Policy{Sources: []portcullis.TokenSource{portcullis.Cookie("session")}}, next)
 	browser := map[string]string{
 		"User-Agent": "Mozilla/5.0", "Accept": "*/*", "Accept-Language": "en", "Accept-Encoding": "gzip",
@@ -63,6 +68,7 @@ func BenchmarkHandler(b *testing.B) {
 	}{
 		{"bare", next, map[string]string{"Authorization": "Bearer token"}},
 		{"bearer", guard.Handler(next), map[string]string{"Authorization": "Bearer token"}},
+		{"bearer, the handler asks its context", guard.Handler(asking), map[string]string{"Authorization": "Bearer token"}},
 		{"cookie", cookie, map[string]string{"Cookie": "session=token"}},
 		{"two cookies", cookie, map[string]string{"Cookie": "theme=dark; session=token"}},
 		{"bearer, a browser's headers", guard.Handler(next), browser},

@@ -2,6 +2,7 @@ package portcullis
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -13,24 +14,38 @@ type deferred struct {
 	s      *Session
 	parent context.Context
 
-	// s.mu guards these.
-	made context.Context // nil: nobody has asked for anything
-	over bool            // it is cancelled, as soon as it is made
-	why  error           // the cause of that
+	mu     sync.Mutex // guards what follows
+	made   context.Context
+	cancel context.CancelCauseFunc // nil: nobody has asked for anything
+	over   bool                    // it ended before somebody did, and before the parent
+	why    error                   // the cause of that
 }
 
 func (c *deferred) context() context.Context {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case c.made != nil:
-	case c.over: // before the parent was, which it may be by now
-		c.made, c.s.cancel = context.WithCancelCause(context.WithoutCancel(c.parent))
-		c.s.cancel(c.why)
+	case c.over: // whatever the parent is by now
+		c.made, c.cancel = context.WithCancelCause(context.WithoutCancel(c.parent))
+		c.cancel(c.why)
 	default:
-		c.made, c.s.cancel = context.WithCancelCause(c.parent)
+		c.made, c.cancel = context.WithCancelCause(c.parent)
 	}
 	return c.made
+}
+
+// end is its cancel function.
+func (c *deferred) end(why error) {
+	c.mu.Lock()
+	cancel := c.cancel
+	if cancel == nil && c.parent.Err() == nil { // else the parent was first
+		c.over, c.why = true, why
+	}
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(why)
+	}
 }
 
 func (c *deferred) Deadline() (time.Time, bool) { return c.parent.Deadline() }
@@ -46,3 +61,6 @@ func (c *deferred) Value(key any) any {
 	}
 	return c.context().Value(key)
 }
+
+// String keeps package fmt from what mu guards.
+func (c *deferred) String() string { return "portcullis.Context" }

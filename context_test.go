@@ -3,10 +3,12 @@ package portcullis_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -135,5 +137,65 @@ func TestContextIsAskedWhileItEnds(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Authorization", "Bearer good")
 		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+// The first end counts, whoever asks when.
+func TestContextKeepsTheFirstEnd(t *testing.T) {
+	why := errors.New("revoked by a test")
+	revoke := func(g *portcullis.Guard) { g.End(why, func(*portcullis.Identity) bool { return true }) }
+	for _, tt := range []struct {
+		name    string
+		upgrade bool
+		during  func(g *portcullis.Guard, cancelParent func())
+		err     error
+		cause   error
+	}{
+		{"revoked, then the client goes", true, func(g *portcullis.Guard, cancelParent func()) {
+			revoke(g)
+			cancelParent()
+			synctest.Wait()
+		}, context.Canceled, why},
+		{"the client goes, then revoked", true, func(g *portcullis.Guard, cancelParent func()) {
+			cancelParent()
+			synctest.Wait()
+			revoke(g)
+		}, context.Canceled, context.Canceled},
+		{"the parent's time is over, then revoked", false, func(g *portcullis.Guard, _ func()) {
+			time.Sleep(time.Minute)
+			revoke(g)
+		}, context.DeadlineExceeded, context.DeadlineExceeded},
+		{"the parent's time is over", false, func(*portcullis.Guard, func()) { time.Sleep(time.Minute) }, context.DeadlineExceeded, context.DeadlineExceeded},
+	} {
+		for _, returned := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, handler has returned %v", tt.name, returned), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					g := newGuard()
+					parent, cancelParent := context.WithTimeout(t.Context(), time.Second)
+					defer cancelParent()
+					r := httptest.NewRequestWithContext(parent, http.MethodGet, "/", nil)
+					r.Header.Set("Authorization", "Bearer good")
+					if tt.upgrade {
+						r.Header.Set("Connection", "Upgrade")
+						r.Header.Set("Upgrade", "websocket")
+					}
+					var ctx context.Context
+					check := func() {
+						t.Helper()
+						if err, cause := ctx.Err(), context.Cause(ctx); err != tt.err || cause != tt.cause { //nolint:errorlint // as they are
+							t.Errorf("%v, cause %v; want %v, cause %v", err, cause, tt.err, tt.cause)
+						}
+					}
+					g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+						ctx = r.Context()
+						tt.during(g, cancelParent)
+						if !returned {
+							check()
+						}
+					})).ServeHTTP(httptest.NewRecorder(), r)
+					check()
+				})
+			})
+		}
 	}
 }

@@ -53,8 +53,9 @@ func (s *Session) Forget(keepHeader bool) {
 // within returns the context of the request.
 func (s *Session) within(parent context.Context) context.Context {
 	if s.response != nil {
-		s.response.context = deferred{s: s, parent: parent}
-		return &s.response.context
+		c := &s.response.context
+		c.s, c.parent = s, parent
+		return c
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	s.cancel = cancel
@@ -63,20 +64,14 @@ func (s *Session) within(parent context.Context) context.Context {
 
 // stop cancels the context of the request, unless that is forgotten.
 func (s *Session) stop(cause error) {
+	if s.response != nil {
+		s.response.context.end(cause)
+		return
+	}
 	s.mu.Lock()
-	cancel := s.stopping(cause)
+	cancel := s.cancel
 	s.mu.Unlock()
 	cancel(cause)
-}
-
-// stopping returns what cancels the context; s.mu is held, and must not be while
-// that is called.
-func (s *Session) stopping(cause error) context.CancelCauseFunc {
-	if s.cancel == nil { // nobody has asked for it yet
-		s.response.context.over, s.response.context.why = true, cause
-		return func(error) {}
-	}
-	return s.cancel
 }
 
 // A remnant is what is left of a request. Its strings are copies: net/http's are

@@ -35,7 +35,7 @@ type Session struct {
 	left  *remnant // of the request; set before that is forgotten
 
 	mu     sync.Mutex              // guards what follows
-	cancel context.CancelCauseFunc // nil: see deferred
+	cancel context.CancelCauseFunc // of who was admitted without a response
 	detach func() bool             // stops following the request's own context; nil: nothing to stop
 	cause  error                   // why it ended
 	onEnd  func(error)             // nil: nobody wants to know
@@ -161,13 +161,11 @@ func (s *Session) close(why error, attrs []slog.Attr) error {
 	s.onEnd = nil
 	s.leave()
 	cause := s.cause
+	s.mu.Unlock()
 	if closed {
-		s.mu.Unlock()
 		return cause
 	}
-	cancel := s.stopping(cause) // nil: context.Canceled
-	s.mu.Unlock()
-	cancel(cause)
+	s.stop(cause) // nil: context.Canceled
 	s.guard.sessions.remove(s)
 	s.guard.sessions.done()
 	if s.upgrade || cause != nil {

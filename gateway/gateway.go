@@ -340,6 +340,9 @@ func last(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// isLast reports whether last has been called.
+func isLast(w http.ResponseWriter) bool { return w.Header().Get("Connection") == "close" }
+
 // logRefused logs what the Guard doesn't hear of.
 func (g *Gateway) logRefused(r *http.Request, why ...slog.Attr) {
 	g.log.LogAttrs(r.Context(), slog.LevelInfo, "refused", append([]slog.Attr{

@@ -135,6 +135,9 @@ func TestTrailersAndHints(t *testing.T) {
 	if want := fmt.Sprint(size, " <nil> 18"); err != nil || string(body) != want {
 		t.Errorf("%q, err %v; want %q", body, err, want)
 	}
+	if !resp.Close {
+		t.Error("W4: the connection isn't closed behind chunks")
+	}
 	if resp.Trailer.Get("X-Checksum") != "17" || hints != http.StatusEarlyHints || resp.Header.Get("Content-Encoding") != "made-up" {
 		t.Errorf("trailer %v, hints %d, header %v", resp.Trailer, hints, resp.Header)
 	}

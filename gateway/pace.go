@@ -48,10 +48,20 @@ type pacedWriter struct {
 	client *http.ResponseController
 	pace   pace
 	h2     bool // a deadline ends the stream, whether somebody writes or not
+	last   bool // the connection must be closed behind the answer
 }
 
 func (p pace) writer(w http.ResponseWriter, r *http.Request) *pacedWriter {
-	return &pacedWriter{w, http.NewResponseController(w), p, r.ProtoMajor > 1}
+	return &pacedWriter{w, http.NewResponseController(w), p, r.ProtoMajor > 1, isLast(w)}
+}
+
+// WriteHeader sees to it that the connection is closed also if there were hints:
+// ReverseProxy clears the header behind each.
+func (w *pacedWriter) WriteHeader(status int) {
+	if w.last {
+		w.Header().Set("Connection", "close")
+	}
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *pacedWriter) allow() { _ = w.client.SetWriteDeadline(time.Now().Add(time.Duration(w.pace))) }

@@ -201,7 +201,7 @@ func (p *duplex) went(from side, b []byte) {
 		if p.rules.Ping > 0 && p.out.Advance(b) != nil {
 			p.lost = true
 		}
-		p.writing.Unlock()
+		defer p.writing.Unlock() // else a ping could begin before unstuck
 	}
 	p.unstuck(ofBackend - from)
 }

@@ -7,7 +7,10 @@
 // is given out again by number, like a duplicate, is to be checked too.
 package reserve
 
-import "syscall"
+import (
+	"errors"
+	"syscall"
+)
 
 const (
 	least = 16
@@ -18,7 +21,7 @@ const (
 // that number them otherwise.
 func Has(c syscall.Conn) bool {
 	raw, err := c.SyscallConn()
-	return err == nil && refuse(raw) != nil
+	return err == nil && errors.Is(refuse(raw), syscall.EMFILE)
 }
 
 // Refuse is for [net.Dialer.Control]: where only the reserve has a descriptor for a

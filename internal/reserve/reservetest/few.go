@@ -1,6 +1,7 @@
-//go:build unix
+//go:build linux || darwin
 
-// Package reservetest takes descriptors away, for tests.
+// Package reservetest takes descriptors away, for tests. It is for where limits have
+// the types that they have on Linux.
 package reservetest
 
 import (
