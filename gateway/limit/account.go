@@ -26,7 +26,8 @@ type table[K comparable] struct {
 	idle  []*account[K] // those without sockets
 	hand  int           // the next of idle to look at
 
-	// shared is the account of all who come while there is no room for more.
+	// shared is the account of all who come while there is no room for more. It
+	// has no sockets: whoever opens one gets an account.
 	shared account[K]
 }
 
@@ -43,10 +44,25 @@ func (t *table[K]) account(key K, now int64) *account[K] {
 	if len(t.idle) >= t.room {
 		return &t.shared
 	}
-	a := &account[K]{key: key}
-	t.byKey[key] = a
+	a := t.add(key)
 	t.link(a)
 	return a
+}
+
+// add makes the account of a key that has none. What the shared one has used
+// stays used, for the key may have been among those who shared it.
+func (t *table[K]) add(key K) *account[K] {
+	a := &account[K]{key: key}
+	a.owe(&t.shared)
+	t.byKey[key] = a
+	return a
+}
+
+// owe has a used at least what b has.
+func (a *account[K]) owe(b *account[K]) {
+	for i := range a.buckets {
+		a.buckets[i].owe(&b.buckets[i])
+	}
 }
 
 // forget looks at two accounts, and drops those that say nothing any more. Two
@@ -65,14 +81,19 @@ func (t *table[K]) forget(now int64) {
 	}
 }
 
-// hold counts a socket. An account that has one is never forgotten.
-func (t *table[K]) hold(a *account[K]) {
-	if a == nil {
-		return
-	}
-	if a.open++; a.open == 1 && a != &t.shared {
+// hold counts a socket on a, the account of key, and returns where it is counted.
+// An account that has one is never forgotten.
+func (t *table[K]) hold(a *account[K], key K) *account[K] {
+	switch {
+	case a == nil:
+		return nil
+	case a == &t.shared:
+		a = t.add(key)
+	case a.open == 0:
 		t.unlink(a)
 	}
+	a.open++
+	return a
 }
 
 // release counts a socket that is over.
@@ -80,13 +101,17 @@ func (t *table[K]) release(a *account[K], now int64) {
 	if a == nil {
 		return
 	}
-	switch a.open--; {
-	case a.open > 0 || a == &t.shared:
-	case a.forgettable(now):
-		delete(t.byKey, a.key)
-	default:
-		t.link(a)
+	if a.open--; a.open > 0 {
+		return
 	}
+	if !a.forgettable(now) {
+		if len(t.idle) < t.room {
+			t.link(a)
+			return
+		}
+		t.shared.owe(a)
+	}
+	delete(t.byKey, a.key)
 }
 
 func (t *table[K]) link(a *account[K]) {

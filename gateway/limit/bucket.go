@@ -108,3 +108,8 @@ func (b *bucket) take(q *quota, n int, now int64) error {
 
 // full reports whether the bucket is as good as a new one.
 func (b *bucket) full(now int64) bool { return b.paid.Load() <= now }
+
+// owe has b used at least what other has.
+func (b *bucket) owe(other *bucket) {
+	b.paid.Store(max(b.paid.Load(), other.paid.Load()))
+}

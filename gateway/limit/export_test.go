@@ -10,7 +10,7 @@ func NewFor(limits Limits, within *Limiter, accounts int) *Limiter {
 type State struct {
 	Open             int // sockets
 	Users, Addresses int // accounts, those with sockets too
-	Held             int // slots of accounts, the shared ones too
+	Held             int // slots of accounts
 }
 
 // State returns what l itself remembers.
@@ -26,7 +26,7 @@ func (l *Limiter) State() State {
 }
 
 func held[K comparable](t *table[K]) int {
-	n, idle := t.shared.open, 0
+	n, idle := 0, 0
 	for _, a := range t.byKey {
 		n += a.open
 		if a.open > 0 {

@@ -21,8 +21,9 @@
 //
 // A user or address that has used nothing lately is forgotten. What is
 // remembered is at most 100,000 of each, and those that have sockets open. While
-// as many have used something lately, all who come then share what one may use:
-// many addresses get their owner no more than that.
+// as many have used something lately, all who come then share what one may use in
+// a time: many addresses get their owner no more than that. Sockets are counted
+// for each all the same.
 package limit
 
 import (

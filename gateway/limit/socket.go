@@ -52,8 +52,10 @@ func (l *Limiter) admit(id *portcullis.Identity, addr netip.Addr) (*Socket, erro
 			return nil, &Exceeded{What: "sockets_per_address"}
 		}
 	}
+	var who user
 	if id != nil && l.knowsUsers {
-		s.user = l.users.account(userOf(id), now)
+		who = userOf(id)
+		s.user = l.users.account(who, now)
 		if full(s.user.open, l.limits.SocketsPerUser) {
 			return nil, &Exceeded{What: "sockets_per_user"}
 		}
@@ -62,8 +64,8 @@ func (l *Limiter) admit(id *portcullis.Identity, addr netip.Addr) (*Socket, erro
 		}
 	}
 	l.open++
-	l.addresses.hold(s.address)
-	l.users.hold(s.user)
+	s.address = l.addresses.hold(s.address, addr)
+	s.user = l.users.hold(s.user, who)
 	return s, nil
 }
 
