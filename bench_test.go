@@ -55,7 +55,7 @@ func BenchmarkHandler(b *testing.B) {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	})
-	cookie := guard.HandlerWith(portcullis.Policy{Sources: []portcullis.TokenSource{portcullis.Cookie("session")}}, next)
+	cookie := guard.HandlerWith(&portcullis.Policy{Sources: []portcullis.TokenSource{portcullis.Cookie("session")}}, next)
 	browser := map[string]string{
 		"User-Agent": "Mozilla/5.0", "Accept": "*/*", "Accept-Language": "en", "Accept-Encoding": "gzip",
 		"Referer": "https://app.example.com/", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors",

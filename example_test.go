@@ -199,7 +199,7 @@ func ExampleGuard_HandlerWith() {
 		}
 	}}
 	guard := &portcullis.Guard{Verifier: verifier}
-	http.Handle("/wsapi/", guard.HandlerWith(portcullis.Policy{
+	http.Handle("/wsapi/", guard.HandlerWith(&portcullis.Policy{
 		Sources: []portcullis.TokenSource{portcullis.Cookie("session"), portcullis.Bearer},
 		Origins: []string{"https://app.example.com"},
 	}, proxy))

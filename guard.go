@@ -55,7 +55,8 @@ type Guard struct {
 	Log *slog.Logger
 
 	sessions registry
-	caughtUp atomic.Bool // with the Store
+	caughtUp atomic.Bool                                     // with the Store
+	assign   atomic.Pointer[func(*Session) (*Policy, error)] // of the last Reassign; nil: there was none
 }
 
 // A Policy says who may pass at one place. The zero value is safe: a bearer
@@ -106,11 +107,11 @@ type Policy struct {
 // becomes a 401. After a hijack the context lives until the connection is
 // closed, if the request was an upgrade (RFC 9110, section 7.8).
 func (g *Guard) Handler(next http.Handler) http.Handler {
-	return g.HandlerWith(g.Policy, next)
+	return g.HandlerWith(&g.Policy, next)
 }
 
-// HandlerWith is Handler with another Policy.
-func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
+// HandlerWith is Handler with another Policy, which must not be changed any more.
+func (g *Guard) HandlerWith(p *Policy, next http.Handler) http.Handler {
 	if g.Verifier == nil {
 		panic("portcullis: Guard.Verifier is nil: set it to what asks your token system, see package verify")
 	}
@@ -119,7 +120,7 @@ func (g *Guard) HandlerWith(p Policy, next http.Handler) http.Handler {
 		if h := w.Header(); len(h) > 0 {
 			before = maps.Clone(h)
 		}
-		s, err := g.admit(w, r, &p)
+		s, err := g.admit(w, r, p)
 		if err != nil {
 			p.deny(w, s.Request(), err)
 			return
@@ -146,7 +147,8 @@ func (g *Guard) Admit(r *http.Request, p *Policy) (*Session, error) { return g.a
 // nil for Admit.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Session, error) {
 	s := newSession(w)
-	s.guard, s.policy, s.index, s.upgrade = g, p, -1, upgrade.Asked(r)
+	s.guard, s.index, s.upgrade = g, -1, upgrade.Asked(r)
+	s.policy.Store(p)
 	from := r.Context()
 	parent := from
 	if s.upgrade { // net/http cancels the request's context when the handler returns
@@ -184,7 +186,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, p *Policy) (*Sessi
 // decide reads like a checklist; r is the request as it came.
 func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 	if s.upgrade { // RFC 6455, section 10.2: other pages aren't even told why not
-		if err := s.policy.checkOrigin(r, found); err != nil {
+		if err := s.Policy().checkOrigin(r, found); err != nil {
 			return err
 		}
 	}
@@ -203,14 +205,18 @@ func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 	}
 	s.identity.Store(v.id)
 	s.opened = now
-	if err := s.policy.allow(s.Request(), v.id); err != nil {
+	if err := s.Policy().allow(s.Request(), v.id); err != nil {
 		return err
 	}
 	outlived, err := g.sessions.add(s, v, now)
-	if err == nil {
-		g.extend(outlived, v, now)
+	if err != nil {
+		return err
 	}
-	return err
+	g.extend(outlived, v, now)
+	if to := g.assign.Load(); to != nil { // it may have found all sessions but this one
+		s.reassign(*to)
+	}
+	return nil
 }
 
 // verify asks the Verifier, and returns what it said and when it had said it.

@@ -36,7 +36,7 @@ func get(t testing.TB, h http.Handler, target string, headers ...string) *http.R
 func TestS1S4CookieOverHTTP(t *testing.T) {
 	g := newGuard()
 	var calls int
-	h := g.HandlerWith(portcullis.Policy{Sources: []portcullis.TokenSource{portcullis.Cookie("session")}},
+	h := g.HandlerWith(&portcullis.Policy{Sources: []portcullis.TokenSource{portcullis.Cookie("session")}},
 		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			calls++
 			id, ok := portcullis.FromContext(r.Context())

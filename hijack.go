@@ -51,7 +51,7 @@ func (s *Session) goodbye(cause error) wsconn.Ending {
 	return wsconn.Ending{
 		Cause:    cause,
 		Frame:    wsframe.AppendClose(nil, code, reason, nil),
-		Grace:    s.policy.grace(),
+		Grace:    s.Policy().grace(),
 		Silenced: func() { s.stop(cause) },
 	}
 }

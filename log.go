@@ -21,8 +21,8 @@ func (g *Guard) record(s *Session, what string, more ...slog.Attr) {
 	}
 	r := s.Request()
 	attrs := make([]slog.Attr, 0, 16)
-	if s.policy.Name != "" {
-		attrs = append(attrs, slog.String("route", s.policy.Name))
+	if name := s.Policy().Name; name != "" {
+		attrs = append(attrs, slog.String("route", name))
 	}
 	attrs = append(attrs, // without the query: others put secrets there too
 		slog.String("method", r.Method), slog.String("host", r.Host),

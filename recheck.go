@@ -173,7 +173,8 @@ func (g *Guard) confirm(s *Session, token string, v verdict, now time.Time) {
 		g.withdraw(s, token, fmt.Errorf("%w: the token is somebody else's now", ErrRevoked))
 		return
 	}
-	switch err := s.policy.allow(s.Request(), v.id); {
+	p := s.Policy()
+	switch err := p.allow(s.Request(), v.id); {
 	case errors.Is(err, ErrUnavailable): // the next time, then
 		return
 	case err != nil:
@@ -183,6 +184,7 @@ func (g *Guard) confirm(s *Session, token string, v verdict, now time.Time) {
 	if g.sessions.renewIf(s, token, v, now) == ErrRevoked { //nolint:errorlint // it is that one, or nothing to act on
 		g.withdraw(s, token, ErrRevoked)
 	}
+	_ = s.stillAllowed(p) // if not, it has ended
 }
 
 // pausing reports whether a token system is left alone.

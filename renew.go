@@ -51,7 +51,8 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 	if !sameOwner(old, v.id) {
 		return fmt.Errorf("%w: the token is somebody else's", ErrForbidden)
 	}
-	if err := s.policy.allow(s.Request(), v.id); err != nil {
+	p := s.Policy()
+	if err := p.allow(s.Request(), v.id); err != nil {
 		if !errors.Is(err, ErrUnavailable) {
 			s.end(err)
 		}
@@ -61,7 +62,7 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 		return err
 	}
 	g.record(s, "session renewed")
-	return nil
+	return s.stillAllowed(p)
 }
 
 // extend puts sockets under the verdict of a fresher token of their login, which
@@ -69,8 +70,10 @@ func (g *Guard) renew(ctx context.Context, s *Session, token string) error {
 // keeps its own: nobody has said that it is meant for it.
 func (g *Guard) extend(sockets []*Session, v verdict, now time.Time) {
 	for _, s := range sockets {
-		if s.policy.allow(s.Request(), v.id) == nil && g.sessions.renew(s, v, now) == nil {
+		p := s.Policy()
+		if p.allow(s.Request(), v.id) == nil && g.sessions.renew(s, v, now) == nil {
 			g.record(s, "session renewed")
+			_ = s.stillAllowed(p) // if not, it has ended
 		}
 	}
 }

@@ -101,7 +101,7 @@ func (w *response) finish(before http.Header, returned bool) {
 		if s.Request().ProtoMajor == 1 {
 			h.Set("Connection", "close")
 		}
-		s.policy.deny(w.w, s.Request(), cause)
+		s.Policy().deny(w.w, s.Request(), cause)
 	}
 }
 

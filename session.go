@@ -16,7 +16,7 @@ import (
 // [Guard.Admit] must call [Session.Close]. It is safe for concurrent use.
 type Session struct {
 	guard    *Guard
-	policy   *Policy
+	policy   atomic.Pointer[Policy]
 	request  atomic.Pointer[http.Request] // nil: forgotten
 	number   uint64                       // in this Guard, from 1
 	opened   time.Time
@@ -89,11 +89,15 @@ func (s *Session) Subprotocol() string { return s.echo }
 // CloseStatus returns what the peers of a socket are told of its end:
 // Policy.CloseStatus of the cause.
 func (s *Session) CloseStatus(cause error) (code int, reason string) {
-	if s.policy.CloseStatus == nil {
-		return CloseStatus(cause)
+	if own := s.Policy().CloseStatus; own != nil {
+		return own(cause)
 	}
-	return s.policy.CloseStatus(cause)
+	return CloseStatus(cause)
 }
+
+// Policy returns what the session lives under: what it was admitted by, or what
+// [Guard.Reassign] has put it under since.
+func (s *Session) Policy() *Policy { return s.policy.Load() }
 
 // Identity returns the current Identity.
 func (s *Session) Identity() *Identity { return s.identity.Load() }

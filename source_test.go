@@ -218,7 +218,7 @@ func TestSourcesAreTriedInOrder(t *testing.T) {
 		{"none is not Bearer", []portcullis.TokenSource{}, 401},
 	} {
 		g := newGuard()
-		h := g.HandlerWith(portcullis.Policy{Sources: tt.sources}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := g.HandlerWith(&portcullis.Policy{Sources: tt.sources}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if len(r.Header) != 0 {
 				t.Errorf("%s: the handler sees %v", tt.name, r.Header)
 			}

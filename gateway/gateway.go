@@ -202,7 +202,7 @@ func (g *Gateway) newRoute(c *config.Route) *route {
 	if !c.Public {
 		proxy = g.limited(r, proxy)
 	}
-	r.http = r.guard.HandlerWith(r.policy, proxy)
+	r.http = r.guard.HandlerWith(&r.policy, proxy)
 	if c.CORS == "pass" && !c.Public {
 		r.preflight = g.newPreflight(r)
 	}

@@ -35,7 +35,7 @@ func (g *Gateway) newPreflight(rt *route) http.Handler {
 	policy := rt.policy
 	policy.Sources = slices.Insert(slices.Clone(policy.Sources), 0, nobodysToken)
 	policy.Allow = nil
-	return g.public.HandlerWith(policy, g.newProxy(rt, true))
+	return g.public.HandlerWith(&policy, g.newProxy(rt, true))
 }
 
 // readable has pages of the route's origins read why they are refused, which
