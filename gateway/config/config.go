@@ -29,16 +29,16 @@ import (
 type Config struct {
 	// Listen is where users connect, as HOST:PORT. Without HOST it is every
 	// address of the machine.
-	Listen string `yaml:"listen" default:":8080" check:"address"`
+	Listen string `yaml:"listen" default:":8080" check:"address" restart:"true"`
 
 	// TLS has that listener speak TLS, with HTTP/1.1 and HTTP/2. Without it it
 	// speaks HTTP/1.1 in the clear, as behind a load balancer.
-	TLS *TLS `yaml:"tls"`
+	TLS *TLS `yaml:"tls" restart:"true"`
 
 	// ProxyProtocol is whose connections begin with a PROXY protocol header
 	// (version 1 or 2), which states the client's address: addresses, or
 	// networks as in 10.0.0.0/8. A connection from there without one is closed.
-	ProxyProtocol []netip.Prefix `yaml:"proxy_protocol" one:"true"`
+	ProxyProtocol []netip.Prefix `yaml:"proxy_protocol" one:"true" restart:"true"`
 
 	// TrustedProxies is whose X-Forwarded-For, X-Forwarded-Proto and
 	// X-Forwarded-Host are believed: addresses, or networks. Everybody else's are
@@ -54,7 +54,7 @@ type Config struct {
 	AccessLog Count `yaml:"access_log" default:"0"`
 
 	// Admin is the listener for the operator: the admin API, metrics, health.
-	Admin Admin `yaml:"admin"`
+	Admin Admin `yaml:"admin" restart:"true"`
 
 	// ShutdownGrace is how long requests and sockets may take to end when the
 	// gateway stops.
@@ -65,11 +65,11 @@ type Config struct {
 	Grace time.Duration `yaml:"grace" default:"1s" min:"10ms" max:"1m"`
 
 	// MaxSession bounds a session whose token states no expiry.
-	MaxSession time.Duration `yaml:"max_session" default:"24h" min:"1s" max:"720h"`
+	MaxSession time.Duration `yaml:"max_session" default:"24h" min:"1s" max:"720h" restart:"true"`
 
 	// Leeway is how long after its expiry a token is still good, for clocks
 	// that differ.
-	Leeway time.Duration `yaml:"leeway" default:"0s" max:"5m"`
+	Leeway time.Duration `yaml:"leeway" default:"0s" max:"5m" restart:"true"`
 
 	// Tokens is where a token may be found. The places are tried in order, and
 	// the first one with a token decides.
@@ -80,7 +80,7 @@ type Config struct {
 	Verify []Verify `yaml:"verify" required:"true" one:"true"`
 
 	// RecheckRate is how many calls a second may ask again about live sessions.
-	RecheckRate Count `yaml:"recheck_rate" default:"50" min:"1" max:"100000"`
+	RecheckRate Count `yaml:"recheck_rate" default:"50" min:"1" max:"100000" restart:"true"`
 
 	// Logout receives OpenID Connect Back-Channel Logout at
 	// /.portcullis/backchannel-logout: from one OpenID Provider, or from each of
@@ -89,11 +89,11 @@ type Config struct {
 
 	// Signals receives security events (Shared Signals Framework, CAEP): from one
 	// transmitter, or from each of a list.
-	Signals []Signals `yaml:"signals" one:"true"`
+	Signals []Signals `yaml:"signals" one:"true" restart:"true"`
 
 	// Tickets are short-lived stand-ins for a token in the URL of a socket, from
 	// /.portcullis/ticket. Without it there are none.
-	Tickets *Tickets `yaml:"tickets"`
+	Tickets *Tickets `yaml:"tickets" restart:"true"`
 
 	// UserinfoHeader is the header in which the backend gets all claims as one
 	// JSON object. Whatever the client sent under that name is removed.

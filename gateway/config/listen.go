@@ -55,23 +55,23 @@ type ACME struct {
 type Limits struct {
 	// Connections is how many clients' connections may be open at once; in the
 	// clear sockets apart, which sockets bounds.
-	Connections Count `yaml:"connections" default:"0"`
+	Connections Count `yaml:"connections" default:"0" restart:"true"`
 
 	// ConnectionsPerAddress is how many of them may come from one address. For
 	// all limits the address is the one that trusted proxies state, and all of an
 	// IPv6 /64 is one address.
-	ConnectionsPerAddress Count `yaml:"connections_per_address" default:"0"`
+	ConnectionsPerAddress Count `yaml:"connections_per_address" default:"0" restart:"true"`
 
 	// HeaderTime is how long a request's header may take to come, and a TLS
 	// handshake.
-	HeaderTime time.Duration `yaml:"header_time" default:"5s" min:"100ms" max:"5m"`
+	HeaderTime time.Duration `yaml:"header_time" default:"5s" min:"100ms" max:"5m" restart:"true"`
 
 	// HeaderSize bounds a request's header. Larger ones are answered 431.
-	HeaderSize Size `yaml:"header_size" default:"64KiB" min:"4KiB" max:"1MiB"`
+	HeaderSize Size `yaml:"header_size" default:"64KiB" min:"4KiB" max:"1MiB" restart:"true"`
 
 	// BodyTime is how long a request's body may pause, and how long a client may
 	// take nothing of its answer, before the request is aborted.
-	BodyTime time.Duration `yaml:"body_time" default:"1m" min:"1s" max:"24h"`
+	BodyTime time.Duration `yaml:"body_time" default:"1m" min:"1s" max:"24h" restart:"true"`
 
 	Rates `yaml:"-"`
 }

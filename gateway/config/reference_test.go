@@ -102,6 +102,8 @@ a value are mistakes.
 - **Secrets** never stand in the file. A key that ends in ` + "`_file`" + ` names a file with the secret
   (one line break at its end is ignored), one that ends in ` + "`_env`" + ` an environment variable.
 - **Files** are relative to the folder of the configuration file.
+- **SIGHUP** has a running gateway read all of it again, and the files that it names. A key that
+  *needs a restart* must be the same then; see [what a reload does](lifetime.md#a-changed-configuration).
 
 Editors check and complete the file by [its JSON Schema](portcullis.schema.json). For those with
 the YAML language server, begin the file with a line like this, with the schema's path or URL:
@@ -141,6 +143,9 @@ func writeKeys(t *testing.T, b *strings.Builder, typ reflect.Type, prefix string
 		}
 		if f.Tag.Get("required") != "" {
 			facts = append(facts, "required")
+		}
+		if f.Tag.Get("restart") != "" {
+			facts = append(facts, "needs a restart")
 		}
 		if low, high := f.Tag.Get("min"), f.Tag.Get("max"); low != "" {
 			facts = append(facts, "`"+low+"` to `"+high+"`")

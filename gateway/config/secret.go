@@ -6,12 +6,12 @@ import (
 )
 
 // A Secret is text that doesn't print itself: not by fmt, in logs, as JSON or
-// as YAML. The zero Secret is none. Secrets can't be compared by ==: that would
+// as YAML. The zero Secret is none. == doesn't compare what Secrets hold: that would
 // tell how much of them is right by the time it takes.
 type Secret struct {
-	// A function, since fmt looks into the fields of a value inside one whose
-	// verb is wrong, without asking their methods.
-	reveal func() string
+	// A pointer, since fmt looks into the fields of a value inside one whose verb
+	// is wrong, without asking their methods, but not behind pointers. Nil: none.
+	text *string
 }
 
 const redacted = "REDACTED"
@@ -26,19 +26,19 @@ func NewSecret(text string) Secret {
 	if text == "" {
 		return Secret{}
 	}
-	return Secret{func() string { return text }}
+	return Secret{&text}
 }
 
 // Reveal returns the text.
 func (s Secret) Reveal() string {
-	if s.reveal == nil {
+	if s.text == nil {
 		return ""
 	}
-	return s.reveal()
+	return *s.text
 }
 
 // IsZero reports whether there is none.
-func (s Secret) IsZero() bool { return s.reveal == nil }
+func (s Secret) IsZero() bool { return s.text == nil }
 
 // Format writes REDACTED, whatever the verb.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
