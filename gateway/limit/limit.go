@@ -29,6 +29,7 @@ package limit
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -62,20 +63,25 @@ type Limits struct {
 // asked first: an address that floods a route uses up neither the route's rate,
 // nor the gateway's, nor any user's.
 type Limiter struct {
-	limits     Limits
-	outer      *Limiter
-	start      time.Time // its monotonic reading is what buckets count from
-	quotas     quotas    // messages and bytes: of a socket; the others: of all
-	perUser    quotas
-	perAddress quotas
-	meters     [kinds]bool // whether anything limits this use of a socket, outer included
-	knowsUsers bool        // whether a socket needs its user's account
-	all        [kinds]bucket
+	outer *Limiter
+	start time.Time // its monotonic reading is what buckets count from
+	rules atomic.Pointer[rules]
+	all   [kinds]bucket
 
 	mu        sync.Mutex // guards what follows
 	open      int        // sockets
 	users     table[user]
 	addresses table[netip.Addr]
+}
+
+// rules are Limits as a Limiter reckons with them.
+type rules struct {
+	Limits
+
+	own        quotas // messages and bytes: of a socket; the others: of all
+	perUser    quotas
+	perAddress quotas
+	knowsUsers bool // whether a socket needs its user's account
 }
 
 // maxAccounts bounds how many users, and how many addresses, are remembered that
@@ -92,10 +98,26 @@ func newLimiter(limits Limits, within *Limiter, accounts int) *Limiter {
 		return within
 	}
 	l := &Limiter{
-		limits: limits,
-		outer:  within,
-		start:  time.Now(),
-		quotas: quotas{
+		outer:     within,
+		start:     time.Now(),
+		users:     newTable[user](accounts),
+		addresses: newTable[netip.Addr](accounts),
+	}
+	if within != nil {
+		l.start = within.start // one reading of the clock serves both
+	}
+	l.Set(limits)
+	return l
+}
+
+// Set has l hold everybody to other limits from now on. What is in use stays in
+// use, and nobody loses a socket; but the sockets of users, and those of
+// addresses, that were opened while there was no limit of them aren't counted.
+// l must not be nil.
+func (l *Limiter) Set(limits Limits) {
+	r := &rules{
+		Limits: limits,
+		own: quotas{
 			messages:   newQuota("messages", limits.Messages),
 			bytes:      newQuota("bytes", limits.Bytes),
 			handshakes: newQuota("handshakes", limits.Handshakes),
@@ -111,19 +133,10 @@ func newLimiter(limits Limits, within *Limiter, accounts int) *Limiter {
 			handshakes: newQuota("handshakes_per_address", limits.HandshakesPerAddress),
 			requests:   newQuota("requests_per_address", limits.RequestsPerAddress),
 		},
-		users:     newTable[user](accounts),
-		addresses: newTable[netip.Addr](accounts),
 	}
-	if within != nil {
-		l.start = within.start // one reading of the clock serves both
-		l.meters = within.meters
-	}
-	for _, what := range []kind{messages, bytes} {
-		l.meters[what] = l.meters[what] || l.quotas[what].bounds() || l.perUser[what].bounds()
-	}
-	l.knowsUsers = limits.SocketsPerUser != 0 || l.perUser[messages].bounds() || l.perUser[bytes].bounds() ||
-		l.perUser[handshakes].bounds()
-	return l
+	r.knowsUsers = limits.SocketsPerUser != 0 || r.perUser[messages].bounds() || r.perUser[bytes].bounds() ||
+		r.perUser[handshakes].bounds()
+	l.rules.Store(r)
 }
 
 // Handshake says whether a handshake that comes from addr may go on. It is asked
@@ -138,11 +151,11 @@ func (l *Limiter) Request(addr netip.Addr) error { return l.arrives(requests, ad
 
 func (l *Limiter) arrives(what kind, addr netip.Addr) error {
 	for ; l != nil; l = l.outer {
-		now := l.now()
-		if err := takeFrom(l, &l.addresses, neighbours(addr), what, &l.perAddress[what], now); err != nil {
+		now, r := l.now(), l.rules.Load()
+		if err := takeFrom(l, &l.addresses, neighbours(addr), what, &r.perAddress[what], now); err != nil {
 			return err
 		}
-		if err := l.all[what].take(&l.quotas[what], 1, now); err != nil {
+		if err := l.all[what].take(&r.own[what], 1, now); err != nil {
 			return err
 		}
 	}
@@ -154,7 +167,7 @@ func (l *Limiter) arrives(what kind, addr netip.Addr) error {
 // error is an [*Exceeded].
 func (l *Limiter) UserRequest(id *portcullis.Identity) error {
 	for ; l != nil && id != nil; l = l.outer {
-		if err := takeFrom(l, &l.users, userOf(id), requests, &l.perUser[requests], l.now()); err != nil {
+		if err := takeFrom(l, &l.users, userOf(id), requests, &l.rules.Load().perUser[requests], l.now()); err != nil {
 			return err
 		}
 	}

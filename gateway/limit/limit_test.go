@@ -386,3 +386,41 @@ func TestL2Apart(t *testing.T) {
 		}
 	})
 }
+
+// L5: limits that change hold from then on, also for the sockets that are open, and
+// what is in use stays counted.
+func TestL5Set(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := limit.New(limit.Limits{Sockets: 9}, nil)
+		l := limit.New(limit.Limits{SocketsPerUser: 2}, gateway)
+		first := open(t, l, alice, home)
+		second := open(t, l, alice, home)
+		_, err := l.Socket(alice, home)
+		exceeded(t, err, "sockets_per_user")
+		exceeded(t, first.Message(), "")
+
+		l.Set(limit.Limits{SocketsPerUser: 3, SocketsPerAddress: 1, Messages: per(1, 1)})
+		open(t, l, alice, home) // the first of its address while there is a limit of them
+		_, err = l.Socket(alice, address(1))
+		exceeded(t, err, "sockets_per_user")
+		_, err = l.Socket(nil, home)
+		exceeded(t, err, "sockets_per_address")
+		exceeded(t, first.Message(), "")
+		exceeded(t, first.Message(), "messages")
+
+		l.Set(limit.Limits{SocketsPerUser: 1})
+		exceeded(t, first.Message(), "")
+		second.Close()
+		first.Close()
+		_, err = l.Socket(alice, home)
+		exceeded(t, err, "sockets_per_user")
+
+		l.Set(limit.Limits{})
+		gateway.Set(limit.Limits{Sockets: 2, BytesPerUser: per(1, 1)})
+		last := open(t, l, alice, home)
+		_, err = l.Socket(alice, home)
+		exceeded(t, err, "sockets")
+		exceeded(t, last.Bytes(1), "")
+		exceeded(t, last.Bytes(1), "bytes_per_user")
+	})
+}

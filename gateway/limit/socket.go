@@ -41,25 +41,25 @@ func (l *Limiter) Socket(id *portcullis.Identity, addr netip.Addr) (*Socket, err
 func (l *Limiter) admit(id *portcullis.Identity, addr netip.Addr) (*Socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	if full(l.open, l.limits.Sockets) {
+	now, r := l.now(), l.rules.Load()
+	if full(l.open, r.Sockets) {
 		return nil, &Exceeded{What: "sockets"}
 	}
 	s := &Socket{limiter: l}
-	if l.limits.SocketsPerAddress != 0 {
+	if r.SocketsPerAddress != 0 {
 		s.address = l.addresses.account(addr, now)
-		if full(s.address.open, l.limits.SocketsPerAddress) {
+		if full(s.address.open, r.SocketsPerAddress) {
 			return nil, &Exceeded{What: "sockets_per_address"}
 		}
 	}
 	var who user
-	if id != nil && l.knowsUsers {
+	if id != nil && r.knowsUsers {
 		who = userOf(id)
 		s.user = l.users.account(who, now)
-		if full(s.user.open, l.limits.SocketsPerUser) {
+		if full(s.user.open, r.SocketsPerUser) {
 			return nil, &Exceeded{What: "sockets_per_user"}
 		}
-		if err := s.user.buckets[handshakes].take(&l.perUser[handshakes], 1, now); err != nil {
+		if err := s.user.buckets[handshakes].take(&r.perUser[handshakes], 1, now); err != nil {
 			return nil, err
 		}
 	}
@@ -99,18 +99,19 @@ func (s *Socket) Message() error { return s.use(messages, 1) }
 func (s *Socket) Bytes(n int) error { return s.use(bytes, n) }
 
 func (s *Socket) use(what kind, n int) error {
-	if s == nil || !s.limiter.meters[what] {
-		return nil
-	}
-	now := s.limiter.now()
+	now := int64(-1) // not looked at yet: most sockets have no such limit
 	for ; s != nil; s = s.outer {
-		if err := s.buckets[what].take(&s.limiter.quotas[what], n, now); err != nil {
+		r := s.limiter.rules.Load()
+		if now < 0 && (r.own[what].bounds() || r.perUser[what].bounds()) {
+			now = s.limiter.now()
+		}
+		if err := s.buckets[what].take(&r.own[what], n, now); err != nil {
 			return err
 		}
 		if s.user == nil {
 			continue
 		}
-		if err := s.user.buckets[what].take(&s.limiter.perUser[what], n, now); err != nil {
+		if err := s.user.buckets[what].take(&r.perUser[what], n, now); err != nil {
 			return err
 		}
 	}
