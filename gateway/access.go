@@ -10,7 +10,7 @@ import (
 )
 
 // sampled reports whether the request is one of those that are logged.
-func (g *Gateway) sampled() bool {
+func (g *gate) sampled() bool {
 	each := uint64(g.config.AccessLog)
 	return each > 0 && g.requests.Add(1)%each == 0
 }
@@ -26,7 +26,7 @@ type access struct {
 type accessKey struct{}
 
 // logged has the route serve a request, and logs how that went.
-func (g *Gateway) logged(rt *route, w http.ResponseWriter, r *http.Request) {
+func (g *gate) logged(rt *route, w http.ResponseWriter, r *http.Request) {
 	a, begin, returned := &access{ResponseWriter: w, status: http.StatusOK}, time.Now(), false
 	defer func() {
 		attrs := []slog.Attr{

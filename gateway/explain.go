@@ -37,8 +37,8 @@ type Way struct {
 // routes' rules about who it speaks for: as for a GET of the route's own path.
 // Revocations are known to a running gateway only.
 func (g *Gateway) Explain(ctx context.Context, token string) *Explanation {
-	e := new(Explanation)
-	e.Steps, e.Err = g.verifiers.choice.Explain(ctx, token)
+	e, now := new(Explanation), g.current.Load()
+	e.Steps, e.Err = now.verifiers.choice.Explain(ctx, token)
 	for _, s := range e.Steps {
 		if s.Identity != nil {
 			e.Identity = s.Identity
@@ -61,16 +61,16 @@ func (g *Gateway) Explain(ctx context.Context, token string) *Explanation {
 		return e
 	}
 	s.Close()
-	for i := range g.config.Routes {
-		if c := &g.config.Routes[i]; !c.Public {
-			e.Routes = append(e.Routes, g.passage(ctx, g.routes[c], token, e.Identity))
+	for i := range now.config.Routes {
+		if c := &now.config.Routes[i]; !c.Public {
+			e.Routes = append(e.Routes, now.passage(ctx, now.routes[c], token, e.Identity))
 		}
 	}
 	return e
 }
 
 // passage says what becomes of a token on a route.
-func (g *Gateway) passage(ctx context.Context, rt *route, token string, id *portcullis.Identity) Passage {
+func (g *gate) passage(ctx context.Context, rt *route, token string, id *portcullis.Identity) Passage {
 	p := Passage{Route: rt.Route}
 	places := g.places(rt.Route)
 	for i, source := range sources(places) {

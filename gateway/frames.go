@@ -7,7 +7,7 @@ import (
 )
 
 // newFrames returns how the frames of a route's sockets are treated.
-func (g *Gateway) newFrames(c *config.Route) relay.Rules {
+func (g *gate) newFrames(c *config.Route) relay.Rules {
 	return relay.Rules{
 		Grace:        g.config.Grace,
 		Transparent:  c.Frames == "transparent",

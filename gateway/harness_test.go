@@ -43,12 +43,31 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 // A house is a token system and a gateway in front of a backend.
 type house struct {
 	*gateway.Gateway
-	t      testing.TB
-	issuer *issuer.Issuer
-	url    string // of the gateway
-	addr   string
-	log    *syncBuffer
-	stop   func() error // ends Serve, and returns what it said
+	t       testing.TB
+	issuer  *issuer.Issuer
+	backend string // its URL
+	url     string // of the gateway
+	addr    string
+	log     *syncBuffer
+	stop    func() error // ends Serve, and returns what it said
+}
+
+// load makes a configuration of those verifiers and routes.
+func (h *house) load(verify, routes string) (*config.Config, error) {
+	file := filepath.Join(h.t.TempDir(), "portcullis.yaml")
+	yaml := strings.NewReplacer("BACKEND", h.backend, "ISSUER", h.issuer.URL()).Replace(fmt.Sprintf(`
+listen: 127.0.0.1:1
+grace: 500ms
+shutdown_grace: %v
+tokens: [{cookie: session}, bearer, {subprotocol: bearer}, {query: token}]
+verify:
+  %s
+logout: {issuer: ISSUER, client_id: gateway}
+%s`, shutdownGrace, verify, routes))
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		return nil, err
+	}
+	return config.Load(file, func(name string) (string, bool) { return secret, name == "SECRET" })
 }
 
 type syncBuffer struct {
@@ -83,7 +102,7 @@ func open(t testing.TB, backend http.Handler, routes string) *house {
 
 func openFor(t testing.TB, backendURL, routes string) *house {
 	t.Helper()
-	return openWith(t, backendURL, "introspection: {url: ISSUER/oauth/introspect, client_id: gateway, client_secret_env: SECRET}\n  cache: {max_age: 0s}", routes)
+	return openWith(t, backendURL, introspection+uncached, routes)
 }
 
 // openWith builds a house that asks about tokens as verify says.
@@ -91,7 +110,7 @@ func openWith(t testing.TB, backendURL, verify, routes string) *house {
 	t.Helper()
 	front := listen(t)
 	door := listen(t)
-	h := &house{t: t, addr: front.Addr().String(), url: "http://" + front.Addr().String(), log: new(syncBuffer)}
+	h := &house{t: t, backend: backendURL, addr: front.Addr().String(), url: "http://" + front.Addr().String(), log: new(syncBuffer)}
 
 	var err error
 	h.issuer, err = issuer.New(issuer.Config{
@@ -107,20 +126,7 @@ func openWith(t testing.TB, backendURL, verify, routes string) *house {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = tokens.Serve(door) })
 
-	file := filepath.Join(t.TempDir(), "portcullis.yaml")
-	yaml := strings.NewReplacer("BACKEND", backendURL, "ISSUER", h.issuer.URL()).Replace(fmt.Sprintf(`
-listen: 127.0.0.1:1
-grace: 500ms
-shutdown_grace: %v
-tokens: [{cookie: session}, bearer, {subprotocol: bearer}, {query: token}]
-verify:
-  %s
-logout: {issuer: ISSUER, client_id: gateway}
-%s`, shutdownGrace, verify, routes))
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := config.Load(file, func(name string) (string, bool) { return secret, name == "SECRET" })
+	c, err := h.load(verify, routes)
 	if err != nil {
 		t.Fatal(err)
 	}

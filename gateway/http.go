@@ -20,7 +20,7 @@ import (
 // newProxy returns what moves HTTP to the route's backend: both ways, while the
 // other one goes on, and without waiting for more. The backend of a public one
 // hears of no user.
-func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
+func (g *gate) newProxy(rt *route, public bool) http.Handler {
 	transport := newTransport(rt.BackendCA, rt.AnswerTime)
 	g.transports = append(g.transports, transport)
 	proxy := &httputil.ReverseProxy{
@@ -72,7 +72,7 @@ func (g *Gateway) newProxy(rt *route, public bool) http.Handler {
 
 // prepare gives out, which is in on its way to the backend, the target byte by
 // byte, as the rule saw it, and our headers.
-func (g *Gateway) prepare(out, in *http.Request, public bool) {
+func (g *gate) prepare(out, in *http.Request, public bool) {
 	out.URL.Opaque, _, _ = strings.Cut(in.RequestURI, "?") // Path would be encoded anew
 	out.URL.RawQuery = in.URL.RawQuery
 	if g.names.prepare(out.Header, in, public) {
@@ -101,7 +101,7 @@ func clientTLS(roots *x509.CertPool) *tls.Config {
 }
 
 // backendFailed answers when the backend doesn't.
-func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err error) {
+func (g *gate) backendFailed(w http.ResponseWriter, r *http.Request, err error) {
 	switch cause := context.Cause(r.Context()); {
 	case errors.Is(cause, context.Canceled): // the client has gone; returning would be a 200
 		panic(http.ErrAbortHandler)
@@ -129,7 +129,7 @@ func (g *Gateway) backendFailed(w http.ResponseWriter, r *http.Request, err erro
 }
 
 // answerFailure answers for a backend that gives no answer to pass on.
-func (g *Gateway) answerFailure(w http.ResponseWriter, r *http.Request, err error, status int, text string) {
+func (g *gate) answerFailure(w http.ResponseWriter, r *http.Request, err error, status int, text string) {
 	h := w.Header()
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) { // L3: that isn't the backend's fault
 		status, text = http.StatusServiceUnavailable, "out of resources"
@@ -140,7 +140,7 @@ func (g *Gateway) answerFailure(w http.ResponseWriter, r *http.Request, err erro
 	http.Error(w, text, status)
 }
 
-func (g *Gateway) logBackend(r *http.Request, status int, err error) {
+func (g *gate) logBackend(r *http.Request, status int, err error) {
 	g.log.LogAttrs(r.Context(), slog.LevelWarn, "backend failed", slog.Int("status", status),
 		slog.String("why", err.Error()), slog.String("method", r.Method),
 		slog.String("host", r.Host), slog.String("path", r.URL.Path))

@@ -49,7 +49,17 @@ func Paced(w http.ResponseWriter, d time.Duration) http.ResponseWriter {
 
 // DialBackends has g's calls reach backends by dial.
 func DialBackends(g *Gateway, dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
-	for _, t := range g.transports {
+	for _, t := range g.current.Load().transports {
 		t.DialContext = dial
+	}
+}
+
+// WithRule has the route of a name ask rule too, before its own, which it must have.
+func WithRule(g *Gateway, name string, rule func()) {
+	p := &g.current.Load().called(name).policy
+	allow := p.Allow
+	p.Allow = func(r *http.Request, id *portcullis.Identity) error {
+		rule()
+		return allow(r, id)
 	}
 }

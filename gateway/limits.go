@@ -12,15 +12,32 @@ import (
 	"github.com/portcullis-auth/portcullis/gateway/limit"
 )
 
-// newLimits returns the limits of the whole gateway; nil: there are none.
-func newLimits(c *config.Limits) *limit.Limiter { return limit.New(ratesOf(&c.Rates), nil) }
+// limited returns a Limiter with these limits that goes on with what before has
+// counted, unless that is nil.
+func limited(before *limit.Limiter, limits limit.Limits, within *limit.Limiter) *limit.Limiter {
+	if before == nil {
+		return limit.New(limits, within)
+	}
+	before.Set(limits)
+	return before
+}
 
-// within returns the limits of a route, which are within those of the gateway.
-func within(all *limit.Limiter, c *config.RouteLimits) *limit.Limiter {
+// limitsFor returns the Limiter of a route, within that of all of them. It goes on
+// with what the route's has counted in old, if it had one within the same.
+func (g *gate) limitsFor(c *config.Route, old *gate) *limit.Limiter {
+	var before *limit.Limiter
+	if rt := old.called(c.Host + c.Path); rt != nil && rt.limits != old.limits && old.limits == g.limits {
+		before = rt.limits
+	}
+	return limited(before, limitsOf(&c.Limits), g.limits)
+}
+
+// limitsOf returns the limits of a route.
+func limitsOf(c *config.RouteLimits) limit.Limits {
 	l := ratesOf(&c.Rates)
 	l.Messages, l.MessagesPerUser = each(c.MessagesPerSecond), each(c.MessagesPerUser)
 	l.Bytes, l.BytesPerUser = each(c.BytesPerSecond), each(c.BytesPerUser)
-	return limit.New(l, all)
+	return l
 }
 
 func ratesOf(c *config.Rates) limit.Limits {
@@ -37,7 +54,7 @@ func each[T ~int64](n T) limit.Rate {
 }
 
 // overLimit refuses what is over a limit, and logs it.
-func (g *Gateway) overLimit(w http.ResponseWriter, r *http.Request, deny denier, err error) {
+func (g *gate) overLimit(w http.ResponseWriter, r *http.Request, deny denier, err error) {
 	g.logRefused(r, slog.Int("status", http.StatusTooManyRequests), slog.String("why", err.Error()))
 	denyLimit(w, r, deny, err)
 }
@@ -51,8 +68,8 @@ func denyLimit(w http.ResponseWriter, r *http.Request, deny denier, err error) {
 	deny(w, r, err)
 }
 
-// limited holds users to how many requests they may make.
-func (g *Gateway) limited(rt *route, next http.Handler) http.Handler {
+// metered holds users to how many requests they may make.
+func (g *gate) metered(rt *route, next http.Handler) http.Handler {
 	if rt.limits == nil {
 		return next
 	}

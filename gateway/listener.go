@@ -10,7 +10,7 @@ import (
 
 // Listen opens the configured listener, for [Gateway.Serve].
 func (g *Gateway) Listen(ctx context.Context) (*listen.Listener, error) {
-	c := g.config
+	c := g.current.Load().config
 	o := listen.Options{
 		Address:     c.Listen,
 		ProxyFrom:   c.ProxyProtocol,

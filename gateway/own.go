@@ -32,7 +32,7 @@ const maxAsked = 4 << 10
 // own serves the endpoints that pages call. They take tokens by bearer header
 // and cookie only, and answer pages of the routes' origins, with their cookies.
 type own struct {
-	g       *Gateway
+	g       *gate
 	policy  portcullis.Policy
 	origins []hostOrigin
 }
@@ -40,7 +40,7 @@ type own struct {
 // A hostOrigin is an origin that a route lists, and the route's host.
 type hostOrigin struct{ host, origin string }
 
-func (g *Gateway) newOwn() *own {
+func (g *gate) newOwn() *own {
 	o := &own{g: g}
 	for i := range g.config.Routes {
 		for _, origin := range g.config.Routes[i].Origins {

@@ -17,6 +17,9 @@ import (
 
 const introspection = "introspection: {url: ISSUER/oauth/introspect, client_id: gateway, client_secret_env: SECRET}"
 
+// uncached has it asked each time.
+const uncached = "\n  cache: {max_age: 0s}"
+
 // withTickets are routes, and tickets.
 const withTickets = "tickets: {}\n" + chatAndAPI
 
@@ -45,7 +48,7 @@ func (h *house) post(path, body string, headers ...string) (int, http.Header, ma
 // R7: a ticket opens one socket, once, for the page, host and path that it was
 // made for; its token is checked again then.
 func TestR7TicketOpensOneSocket(t *testing.T) {
-	h := openWith(t, start(t, newBackend()), introspection+"\n  cache: {max_age: 0s}", withTickets)
+	h := openWith(t, start(t, newBackend()), introspection+uncached, withTickets)
 	token := h.token("alice", issuer.TokenOptions{})
 	const app, host = "https://app.example.com", "app.example.com"
 	mine := func() string {
@@ -301,7 +304,7 @@ routes:
 // A token that the token system withdraws without a word ends its socket
 // within a re-check.
 func TestRecheckEndsSocket(t *testing.T) {
-	h := openWith(t, start(t, newBackend()), introspection+"\n  cache: {max_age: 0s}\n  recheck: 1s", chatAndAPI)
+	h := openWith(t, start(t, newBackend()), introspection+uncached+"\n  recheck: 1s", chatAndAPI)
 	token := h.token("alice", issuer.TokenOptions{})
 	c := h.socket("/wsapi/?token=" + token.Access)
 	stays := h.socket("/wsapi/?token=" + h.token("bob", issuer.TokenOptions{}).Access)

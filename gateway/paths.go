@@ -28,7 +28,7 @@ func insecure(words []string) (allowed oddities) {
 // find returns the route of a request. One with an odd path goes on only where
 // all who read it differently come to the same route, and where that lets it
 // through; then its path is the raw one, for the rule and everybody else.
-func (g *Gateway) find(r *http.Request, odd oddities) (rt *route, _ *http.Request, why string) {
+func (g *gate) find(r *http.Request, odd oddities) (rt *route, _ *http.Request, why string) {
 	if odd == 0 {
 		c, _ := g.table.Find(r.Host, r.URL.Path)
 		return g.routes[c], r, "" // of nil there is none

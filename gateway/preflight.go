@@ -31,10 +31,11 @@ func (rt *route) asks(r *http.Request) bool {
 }
 
 // newPreflight returns what preflights pass: as nobody, and without any token.
-func (g *Gateway) newPreflight(rt *route) http.Handler {
+func (g *gate) newPreflight(rt *route) http.Handler {
 	policy := rt.policy
 	policy.Sources = slices.Insert(slices.Clone(policy.Sources), 0, nobodysToken)
 	policy.Allow = nil
+	g.policies[&policy] = rt
 	return g.public.HandlerWith(&policy, g.newProxy(rt, true))
 }
 

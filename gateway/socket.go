@@ -23,7 +23,7 @@ const answerTimeout = 10 * time.Second
 
 // serveSocket authorizes a handshake that is well-formed, makes it with the
 // backend, and moves frames until the socket is over.
-func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route) {
+func (g *gate) serveSocket(w http.ResponseWriter, r *http.Request, rt *route) {
 	if err := rt.limits.Handshake(address(r)); err != nil {
 		g.overLimit(w, r, portcullis.DenyStatus, err) // whose page asks hasn't been looked at
 		return
@@ -34,6 +34,11 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 	}
 	s, err := rt.guard.Admit(r, &rt.policy)
 	if err != nil {
+		rt.policy.Deny(w, s.Request(), err)
+		return
+	}
+	if err := g.outdated(rt); err != nil {
+		s.CloseBecause(err)
 		rt.policy.Deny(w, s.Request(), err)
 		return
 	}
@@ -103,7 +108,7 @@ func (g *Gateway) serveSocket(w http.ResponseWriter, r *http.Request, rt *route)
 }
 
 // slots takes the socket's slots; nobody, on a public route, is no user.
-func (g *Gateway) slots(s *portcullis.Session, rt *route) (*limit.Socket, error) {
+func (g *gate) slots(s *portcullis.Session, rt *route) (*limit.Socket, error) {
 	id := s.Identity()
 	if rt.Public {
 		id = nil
@@ -113,7 +118,7 @@ func (g *Gateway) slots(s *portcullis.Session, rt *route) (*limit.Socket, error)
 
 // over returns what is to be done when a socket is over. From now on the socket is
 // found by the handle that came with its ticket.
-func (g *Gateway) over(s *portcullis.Session, ticket string, slots *limit.Socket) func(relay.Result) {
+func (g *gate) over(s *portcullis.Session, ticket string, slots *limit.Socket) func(relay.Result) {
 	if ticket != "" {
 		g.tickets.opened(ticket, s)
 	}
@@ -141,7 +146,7 @@ func closeAnswer(answer *http.Response, backend *relay.Side) {
 }
 
 // handshakeFailed answers when the backend gives no answer to pass on.
-func (g *Gateway) handshakeFailed(w http.ResponseWriter, r *http.Request, err error) {
+func (g *gate) handshakeFailed(w http.ResponseWriter, r *http.Request, err error) {
 	status, text := http.StatusBadGateway, "the backend cannot be reached"
 	switch {
 	case errors.Is(err, relay.ErrSilent):

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/portcullis-auth/portcullis"
@@ -17,38 +18,54 @@ import (
 type verifiers struct {
 	choice *choose.Verifier
 	only   *cached.Verifier // where there is no choice
-	cached map[string]*cached.Verifier
-	users  []*userinfo.Verifier
+	named  map[string]*verifier
 }
 
-// newVerifiers returns what asks the configured token systems. outage is called
-// with the name of one that has been silent for too long.
-func newVerifiers(list []config.Verify, leeway time.Duration, outage func(name string)) (v *verifiers, err error) {
-	v = &verifiers{cached: make(map[string]*cached.Verifier, len(list))}
+// A verifier is one token system.
+type verifier struct {
+	*cached.Verifier
+	config *config.Verify
+	user   *userinfo.Verifier // nil: there is none
+	fresh  bool               // the configuration before this one had another of the name, or none
+}
+
+// newVerifiers returns what asks the configured token systems; those that are in
+// old stay the same. outage is called with the name of one that
+// has been silent for too long.
+func newVerifiers(list []config.Verify, leeway time.Duration, outage func(name string), old *verifiers) (v *verifiers, err error) {
+	v = &verifiers{named: make(map[string]*verifier, len(list))}
 	defer func() {
 		if err != nil {
-			v.close()
+			v.close(old)
 		}
 	}()
 	var choices []choose.Choice
 	for i := range list {
 		c := &list[i]
-		asks, err := v.asker(c, leeway)
-		if err != nil {
-			return nil, err
+		one := old.same(c)
+		if one == nil {
+			if one, err = newVerifier(c, leeway, outage); err != nil {
+				return nil, err
+			}
 		}
-		remembers, err := cached.New(cacheConfig(c, named{c.Name, asks}, outage))
-		if err != nil {
-			return nil, err
-		}
-		v.cached[c.Name] = remembers
-		choices = append(choices, choose.Choice{Name: c.Name, Verifier: remembers, Issuers: c.For.Issuers, Prefixes: c.For.Prefixes})
+		v.named[c.Name] = one
+		choices = append(choices, choose.Choice{Name: c.Name, Verifier: one.Verifier, Issuers: c.For.Issuers, Prefixes: c.For.Prefixes})
 		if len(list) == 1 && c.For.IsZero() {
-			v.only = remembers
+			v.only = one.Verifier
 		}
 	}
 	v.choice, err = choose.New(choices...)
 	return v, err
+}
+
+// same returns what asks a token system in the very way that c says; nil: nothing.
+func (v *verifiers) same(c *config.Verify) *verifier {
+	if v.named[c.Name] == nil || !reflect.DeepEqual(v.named[c.Name].config, c) {
+		return nil
+	}
+	one := *v.named[c.Name]
+	one.fresh = false
+	return &one
 }
 
 // Verify asks whoever the token is for.
@@ -59,13 +76,16 @@ func (v *verifiers) Verify(ctx context.Context, token string) (*portcullis.Ident
 	return v.choice.Verify(ctx, token)
 }
 
-// close frees what the verifiers hold. It may be called on a half-made one.
-func (v *verifiers) close() {
-	for _, c := range v.cached {
-		_ = c.Close()
-	}
-	for _, u := range v.users {
-		_ = u.Close()
+// close frees what the verifiers hold and others don't.
+func (v *verifiers) close(others *verifiers) {
+	for name, one := range v.named {
+		if other := others.named[name]; other != nil && other.Verifier == one.Verifier {
+			continue
+		}
+		_ = one.Close()
+		if one.user != nil {
+			_ = one.user.Close()
+		}
 	}
 }
 
@@ -77,20 +97,12 @@ type VerifierInfo struct {
 
 // Verifiers describes the token systems, in the order of the configuration.
 func (g *Gateway) Verifiers() []VerifierInfo {
-	list := make([]VerifierInfo, 0, len(g.config.Verify))
-	for _, c := range g.config.Verify {
-		list = append(list, VerifierInfo{c.Name, g.verifiers.cached[c.Name].Counters()})
+	now := g.current.Load()
+	list := make([]VerifierInfo, 0, len(now.config.Verify))
+	for _, c := range now.config.Verify {
+		list = append(list, VerifierInfo{c.Name, now.verifiers.named[c.Name].Counters()})
 	}
 	return list
-}
-
-// rechecks says how often a token system is asked again about live sessions.
-func rechecks(list []config.Verify) func(*portcullis.Identity) time.Duration {
-	every := make(map[string]time.Duration, len(list))
-	for _, c := range list {
-		every[c.Name] = c.Recheck
-	}
-	return func(id *portcullis.Identity) time.Duration { return every[id.VerifiedBy] }
 }
 
 // A named Verifier says who it is.
@@ -127,25 +139,34 @@ func cacheConfig(c *config.Verify, v portcullis.Verifier, outage func(name strin
 	return conf
 }
 
-// asker returns what asks one token system, each time.
-func (v *verifiers) asker(c *config.Verify, leeway time.Duration) (asks portcullis.Verifier, err error) {
-	switch {
-	case c.Introspection != nil:
-		asks, err = newIntrospection(c.Introspection)
-	case c.JWT != nil:
-		asks, err = newJWT(c.JWT, leeway)
-	case c.HTTPCheck != nil:
-		asks, err = newHTTPCheck(c.HTTPCheck)
-	default:
-		return nil, fmt.Errorf("gateway: verify %q says nobody to ask about tokens", c.Name)
-	}
-	if err != nil || c.Userinfo == nil {
-		return asks, err
-	}
-	u, err := newUserinfo(c.Userinfo, asks)
+// newVerifier returns what asks one token system.
+func newVerifier(c *config.Verify, leeway time.Duration, outage func(name string)) (*verifier, error) {
+	asks, err := asker(c, leeway)
 	if err != nil {
 		return nil, err
 	}
-	v.users = append(v.users, u)
-	return u, nil
+	v := &verifier{config: c, fresh: true}
+	if c.Userinfo != nil {
+		if v.user, err = newUserinfo(c.Userinfo, asks); err != nil {
+			return nil, err
+		}
+		asks = v.user
+	}
+	if v.Verifier, err = cached.New(cacheConfig(c, named{c.Name, asks}, outage)); err != nil && v.user != nil {
+		_ = v.user.Close()
+	}
+	return v, err
+}
+
+// asker returns what asks a token system about tokens, each time.
+func asker(c *config.Verify, leeway time.Duration) (portcullis.Verifier, error) {
+	switch {
+	case c.Introspection != nil:
+		return newIntrospection(c.Introspection)
+	case c.JWT != nil:
+		return newJWT(c.JWT, leeway)
+	case c.HTTPCheck != nil:
+		return newHTTPCheck(c.HTTPCheck)
+	}
+	return nil, fmt.Errorf("gateway: verify %q says nobody to ask about tokens", c.Name)
 }
