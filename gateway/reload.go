@@ -29,22 +29,23 @@ var (
 // that a socket's handshake has settled stays as it was: its backend, and what
 // holds for its frames.
 //
-// It fails, and nothing changes, if keys differ that need a restart. It may be
-// called concurrently.
-func (g *Gateway) Reload(c *config.Config) error {
+// It returns how many sessions have ended, and how many are asked about again. It
+// fails, and nothing changes, if keys differ that need a restart. It may be called
+// concurrently.
+func (g *Gateway) Reload(c *config.Config) (ended, asked int, err error) {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	old := g.current.Load()
 	if keys := old.config.NeedsRestart(c); keys != nil {
-		return fmt.Errorf("%s changed, which needs a restart: nothing is changed", strings.Join(keys, ", "))
+		return 0, 0, fmt.Errorf("%s changed, which needs a restart: nothing is changed", strings.Join(keys, ", "))
 	}
 	now, err := newGate(&g.lasting, c, old)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	g.current.Store(now)
 	var swept atomic.Bool
-	ended := g.guard.Reassign(func(s *portcullis.Session) (*portcullis.Policy, error) {
+	ended = g.guard.Reassign(func(s *portcullis.Session) (*portcullis.Policy, error) {
 		id := s.Identity()
 		if swept.Load() && now.asksAnew(id) { // it is late: see below
 			g.guard.RecheckNow(func(other *portcullis.Identity) bool { return other == id })
@@ -55,11 +56,10 @@ func (g *Gateway) Reload(c *config.Config) error {
 		return now.policyFor(s, g.public, old.policies)
 	})
 	swept.Store(true)
-	asked := g.guard.RecheckNow(now.asksAnew)
+	asked = g.guard.RecheckNow(now.asksAnew)
 	old.verifiers.close(now.verifiers)
 	old.closeIdle()
-	g.log.Info("configuration reloaded", "routes", len(c.Routes), "ended", ended, "asked_again", asked)
-	return nil
+	return ended, asked, nil
 }
 
 // asksAnew reports whether the token system that has vouched for a user is asked

@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
@@ -20,61 +17,20 @@ import (
 // From the list to the end of a socket, by the command line alone: one by its
 // handle, one by its subject, and nobody else.
 func TestR1OperatorEndsSockets(t *testing.T) {
-	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer secret-of-")
-		if !ok {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"sub": user, "sid": "login-" + user, "exp": time.Now().Add(time.Hour).Unix()})
-	}))
-	defer tokens.Close()
-	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for {
-			kind, message, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, message) != nil {
-				return
-			}
-		}
-	}))
-	defer backend.Close()
 	conf := write(t, "portcullis.yaml", fmt.Sprintf(`
 listen: 127.0.0.1:0
 admin: {listen: "127.0.0.1:0"}
 verify: {name: staff, http_check: {url: %q}}
 routes: [{path: /, backend: %q}]
-`, tokens.URL, backend.URL))
+`, lenient(t), echoes(t)))
 	_, log := command(t, nil, "serve", "-c", conf)
 	admin := "http://" + eventually(t, log, `"admin":"([0-9.:]+)"`)
 	public := "ws://" + eventually(t, log, `"listen":"([0-9.:]+)"`)
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	open := func(user, path string) *websocket.Conn {
-		c, resp, err := websocket.Dial(ctx, public+path, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer secret-of-" + user}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body
-		t.Cleanup(func() { _ = c.CloseNow() })
-		return c
-	}
-	echoes := func(c *websocket.Conn) {
-		t.Helper()
-		if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
-			t.Error(err)
-		}
-		if _, message, err := c.Read(ctx); err != nil || string(message) != "hello" {
-			t.Errorf("%q, %v; want an echo", message, err)
-		}
-	}
-	closed := func(c *websocket.Conn) {
+	open := func(user, path string) echoing { return openEchoing(ctx, t, public+path, user) }
+	closed := func(c echoing) {
 		t.Helper()
 		_, _, err := c.Read(ctx)
 		if status := websocket.CloseStatus(err); status != 3003 || !strings.Contains(err.Error(), "session_revoked") {
@@ -92,7 +48,7 @@ routes: [{path: /, backend: %q}]
 		return out
 	}
 	alice1, alice2, bob := open("alice", "/one"), open("alice", "/two"), open("bob", "/one")
-	echoes(alice1)
+	alice1.echoes()
 
 	rows := regexp.MustCompile(`(?m)^(\S+) +socket +alice +/one +\S+ +\S+ +0 +staff +127\.0\.0\.1:\d+$`).FindAllStringSubmatch(ask("sessions"), -1)
 	if len(rows) != 1 {
@@ -118,12 +74,12 @@ routes: [{path: /, backend: %q}]
 		t.Errorf("%q, want %q", got, want)
 	}
 	closed(alice1)
-	echoes(alice2)
+	alice2.echoes()
 	if got, want := ask("revoke", "--sub", "alice"), "revoked: sub \"alice\"; forgotten when the gateway stops\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	closed(alice2)
-	echoes(bob)
+	bob.echoes()
 	if got := ask("sessions", "--sub", "alice"); got != "no session\n" {
 		t.Errorf("afterwards:\n%s", got)
 	}

@@ -82,6 +82,7 @@ func serve(ctx context.Context, file string, log *slog.Logger, least slog.Level,
 			return fmt.Errorf("admin.listen: %w; set it in %s to a free address, or to off", err, file)
 		}
 	}
+	defer reloadOnHangup(g, file, log, s)()
 	log.Info("serving", "listen", public.Addr().String(), "admin", addr(operator), "routes", len(c.Routes))
 	err = serveOn(ctx, g, c.Admin.Key.Reveal(), log, public, operator)
 	log.Info("stopped", "err", err)
