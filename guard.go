@@ -214,7 +214,7 @@ func (g *Guard) decide(s *Session, r *http.Request, found found) error {
 	}
 	g.extend(outlived, v, now)
 	if to := g.assign.Load(); to != nil { // it may have found all sessions but this one
-		s.reassign(*to)
+		_ = s.reassign(*to) // if it isn't nil, the session has ended
 	}
 	return nil
 }
