@@ -2,7 +2,6 @@ package portcullis
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
@@ -10,41 +9,45 @@ import (
 // nothing of it but who the user is, and the standard library's contexts are half of
 // what a Guard would cost: they are made when somebody asks for more. Whoever is
 // given it can't tell the difference.
-type deferred struct {
-	s      *Session
-	parent context.Context
+type deferred response
 
-	mu     sync.Mutex // guards what follows
-	made   context.Context
-	cancel context.CancelCauseFunc // nil: nobody has asked for anything
-	over   bool                    // it ended before somebody did, and before the parent
-	why    error                   // the cause of that
+// A standard is what a deferred makes. It doesn't change any more.
+type standard struct {
+	context.Context                         // nil: it ended before somebody asked, and before the parent
+	cancel          context.CancelCauseFunc // nil as that
+	why             error                   // the cause of that
 }
 
+// returned is how most end.
+var returned standard
+
 func (c *deferred) context() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.made != nil:
-	case c.over: // whatever the parent is by now
-		c.made, c.cancel = context.WithCancelCause(context.WithoutCancel(c.parent))
-		c.cancel(c.why)
-	default:
-		c.made, c.cancel = context.WithCancelCause(c.parent)
+	c.making.Lock()
+	defer c.making.Unlock()
+	switch made := c.made; {
+	case made == nil:
+		ctx, cancel := context.WithCancelCause(c.parent)
+		c.made = &standard{Context: ctx, cancel: cancel}
+	case made.Context == nil: // whatever the parent is by now
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.parent))
+		cancel(made.why)
+		c.made = &standard{Context: ctx, cancel: cancel}
 	}
-	return c.made
+	return c.made.Context
 }
 
 // end is its cancel function.
 func (c *deferred) end(why error) {
-	c.mu.Lock()
-	cancel := c.cancel
-	if cancel == nil && c.parent.Err() == nil { // else the parent was first
-		c.over, c.why = true, why
+	c.making.Lock()
+	made := c.made
+	if made == nil && c.parent.Err() == nil { // else the parent was first
+		if c.made = &returned; why != nil {
+			c.made = &standard{why: why}
+		}
 	}
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel(why)
+	c.making.Unlock()
+	if made != nil && made.cancel != nil {
+		made.cancel(why)
 	}
 }
 

@@ -52,7 +52,7 @@ func acceptAndClose(w http.ResponseWriter, r *http.Request, accept string, close
 	head := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + "\r\n"
 	protocol := ""
 	if s, ok := r.Context().Value(sessionKey{}).(*Session); ok {
-		protocol = s.echo
+		protocol = s.Subprotocol()
 	}
 	for _, offered := range protocols(r.Header) {
 		if _, carriesToken := cutAnyPrefix(offered, protocolPrefixes); protocol == "" && !carriesToken {

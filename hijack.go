@@ -31,12 +31,12 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered()) // can't fail: they are there
-	other := w.started && !w.switched                            // than a 101 for a WebSocket is on its way
+	other := s.started && !s.switched                            // than a 101 for a WebSocket is on its way
 	w.conn = wsconn.New(nc, wsconn.Options{
 		Early:    slices.Clone(early),
 		Raw:      !s.upgrade || !upgrade.ToWebSocket(s.Request()) || other,
-		Head:     !w.switched,
-		Echo:     s.echo,
+		Head:     !s.switched,
+		Echo:     s.Subprotocol(),
 		OnClosed: s.Close,
 	})
 	s.leave()

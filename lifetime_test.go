@@ -289,3 +289,44 @@ func TestManyEndTogether(t *testing.T) {
 		}
 	})
 }
+
+// S8: a token whose time is over when the token system has said yes at last lets
+// nobody in, whether there are others inside or not.
+func TestS8ExpiresWhileAsked(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		takes, left time.Duration
+		inside      bool
+	}{
+		{"at once, nobody inside", time.Second / 2, time.Second / 4, false},
+		{"at once", time.Second / 2, time.Second / 4, true},
+		{"after the first sweep", 3 * time.Second / 2, time.Second, true},
+		{"after long, nobody inside", 2 * time.Hour, time.Hour, false},
+		{"after long", 2 * time.Hour, time.Hour, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGuard()
+				takes := time.Duration(0)
+				g.Verifier = user(func(token string) *portcullis.Identity {
+					id := alice()
+					id.ExpiresAt = time.Now().Add(24 * time.Hour)
+					if token == "late" {
+						id.ExpiresAt = time.Now().Add(tt.left)
+					}
+					time.Sleep(takes)
+					return id
+				})
+				if tt.inside {
+					s, _ := admit(t, g, "long")
+					defer s.Close()
+				}
+				time.Sleep(time.Second / 4) // since the last sweep
+				takes = tt.takes
+				if _, err := g.Admit(request(t, "late"), &g.Policy); !errors.Is(err, portcullis.ErrExpired) {
+					t.Errorf("Admit: %v, want ErrExpired", err)
+				}
+			})
+		})
+	}
+}

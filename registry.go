@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type registry struct {
 	// ending is read-locked from before sessions leave the heap until they have
 	// ended, so that who finds them gone can wait for that.
 	ending sync.RWMutex
+
+	due atomic.Int64 // armed, in Unix nanoseconds; 0: not running
 
 	mu       sync.Mutex // guards everything else here
 	live     deadlines
@@ -82,7 +85,7 @@ func (g *registry) add(s *Session, v verdict, now time.Time) (outlived []*Sessio
 	g.arm(now)
 	s.token = v.token
 	if s.upgrade {
-		s.more = &more{verified: v.asked}
+		s.more.verified = v.asked
 		s.token = g.tokens.keep(v.token)
 		g.logins.add(s, v.id)
 	}
@@ -177,10 +180,13 @@ func (g *registry) left(s *Session) {
 	}
 }
 
-// done counts a session that is over.
-func (g *registry) done() {
+// done is remove for a session that is over.
+func (g *registry) done(s *Session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if s.index >= 0 {
+		g.drop(s)
+	}
 	if g.open--; g.open == 0 && g.shutdown != nil {
 		close(g.shutdown)
 	}
@@ -203,6 +209,7 @@ func (g *registry) arm(now time.Time) {
 		g.timer.Reset(wait)
 	}
 	g.armed = now.Add(wait).Round(0)
+	g.due.Store(g.armed.UnixNano())
 }
 
 // expire ends the sessions whose time is over.
@@ -218,6 +225,7 @@ func (g *registry) expire(now time.Time) {
 		due = append(due, s)
 	}
 	g.armed = time.Time{}
+	g.due.Store(0)
 	g.arm(now)
 	g.mu.Unlock()
 	for _, s := range due {

@@ -53,9 +53,8 @@ func (s *Session) Forget(keepHeader bool) {
 // within returns the context of the request.
 func (s *Session) within(parent context.Context) context.Context {
 	if s.response != nil {
-		c := &s.response.context
-		c.s, c.parent = s, parent
-		return c
+		s.response.parent = parent
+		return (*deferred)(s.response)
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	s.cancel = cancel
@@ -65,7 +64,7 @@ func (s *Session) within(parent context.Context) context.Context {
 // stop cancels the context of the request, unless that is forgotten.
 func (s *Session) stop(cause error) {
 	if s.response != nil {
-		s.response.context.end(cause)
+		(*deferred)(s.response).end(cause)
 		return
 	}
 	s.mu.Lock()

@@ -1,11 +1,13 @@
 package portcullis
 
 import (
+	"context"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/portcullis-auth/portcullis/internal/wsconn"
@@ -18,14 +20,22 @@ var past = time.Unix(1, 0)
 // the session has ended. It offers no Unwrap, since that would be a way around
 // it; what [http.ResponseController] can do it does itself.
 type response struct {
-	s       *Session
-	context deferred // the request's
+	s *Session
 
 	// s.mu guards these.
-	w        http.ResponseWriter // gone once it is hijacked and the handler has returned
-	started  bool                // part of the answer may be on its way
-	switched bool                // the answer is a 101 for a WebSocket
-	conn     *wsconn.Conn
+	w    http.ResponseWriter // gone once it is hijacked and the handler has returned
+	conn *wsconn.Conn
+
+	// The request's context: see deferred.
+	parent context.Context
+	making sync.Mutex // guards made
+	made   *standard  // nil: nobody has asked for anything, and it hasn't ended
+}
+
+// An answer is how far one has come.
+type answer struct {
+	started  bool // part of it may be on its way
+	switched bool // it is a 101 for a WebSocket
 }
 
 var errReturned = errors.New("portcullis: the handler has returned")
@@ -46,7 +56,7 @@ func (w *response) begin() (http.ResponseWriter, error) {
 	case w.s.closed && w.conn == nil:
 		return nil, errReturned
 	}
-	w.started = true
+	w.s.started = true
 	return w.w, nil
 }
 
@@ -71,7 +81,7 @@ func (w *response) end(cause error) {
 	}
 	c := http.NewResponseController(w.w)
 	_ = c.SetReadDeadline(past)
-	if w.started {
+	if w.s.started {
 		_ = c.SetWriteDeadline(past)
 	}
 }
@@ -92,7 +102,7 @@ func (w *response) finish(before http.Header, returned bool) {
 	}
 	switch cause := s.close(nil, nil); { // from here on nobody touches the ResponseWriter but us
 	case cause == nil:
-	case w.started:
+	case w.s.started:
 		w.abort()
 	default:
 		h := w.w.Header()
@@ -134,10 +144,10 @@ func (w *response) WriteHeader(status int) {
 	h := to.Header()
 	if status == http.StatusSwitchingProtocols && strings.EqualFold(h.Get("Upgrade"), "websocket") {
 		w.s.mu.Lock()
-		w.switched = true
+		w.s.switched = true
 		w.s.mu.Unlock()
-		if w.s.echo != "" && h.Get("Sec-WebSocket-Protocol") == "" {
-			h.Set("Sec-WebSocket-Protocol", w.s.echo)
+		if echo := w.s.Subprotocol(); echo != "" && h.Get("Sec-WebSocket-Protocol") == "" {
+			h.Set("Sec-WebSocket-Protocol", echo)
 		}
 	}
 	to.WriteHeader(status)

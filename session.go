@@ -22,34 +22,35 @@ type Session struct {
 	opened   time.Time
 	identity atomic.Pointer[Identity]
 	response *response // what Handler gives to the handler; nil: the session was made by Admit
-	echo     string    // subprotocol to answer with if the handler selects none
 
 	// The registry's mutex guards these.
 	deadline time.Time // the wall clock's: no monotonic reading
 	issued   int64     // when the token was, in Unix seconds; the first sight of one that doesn't say
 	index    int32     // in the registry's heap; -1: not there
 	upgrade  bool      // it may become a socket; never changes
+	closed   bool      // guarded by mu, as the next one
+	answer             // of response
 
 	token string   // what it lives on now, if that is asked about again
-	more  *more    // nil: nothing of it is set
+	more  *more    // nil: nothing of it is set; never so for an upgrade
 	left  *remnant // of the request; set before that is forgotten
 
 	mu     sync.Mutex              // guards what follows
 	cancel context.CancelCauseFunc // of who was admitted without a response
-	detach func() bool             // stops following the request's own context; nil: nothing to stop
 	cause  error                   // why it ended
 	onEnd  func(error)             // nil: nobody wants to know
-	closed bool
 }
 
 // more is what sockets have, and requests that last: most are over too soon.
 type more struct {
-	verified time.Time // when the token system was last asked about the token
-	next     time.Time // when it is to be asked again
-	tried    time.Time // when that failed last
-	hurried  uint64    // the last call of hasten that concerned it
-	renewed  int       // how often a fresh token came
-	login    *sockets  // those of the same login; nil: it has none, or isn't among them
+	detach   func() bool // stops following the request's own context; nil: nothing to stop; guarded by Session.mu
+	echo     string      // subprotocol to answer with if the handler selects none; never changes
+	verified time.Time   // when the token system was last asked about the token
+	next     time.Time   // when it is to be asked again
+	tried    time.Time   // when that failed last
+	hurried  uint64      // the last call of hasten that concerned it
+	renewed  int         // how often a fresh token came
+	login    *sockets    // those of the same login; nil: it has none, or isn't among them
 }
 
 // newSession returns a Session, with a response in front of w unless that is nil.
@@ -84,7 +85,12 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 // Subprotocol returns what a handshake is to be answered with if the handler
 // selects no subprotocol: the marker that came with the token, if it came that
 // way. [Guard.Handler] sees to that itself.
-func (s *Session) Subprotocol() string { return s.echo }
+func (s *Session) Subprotocol() string {
+	if !s.upgrade {
+		return ""
+	}
+	return s.more.echo
+}
 
 // CloseStatus returns what the peers of a socket are told of its end:
 // Policy.CloseStatus of the cause.
@@ -170,8 +176,7 @@ func (s *Session) close(why error, attrs []slog.Attr) error {
 		return cause
 	}
 	s.stop(cause) // nil: context.Canceled
-	s.guard.sessions.remove(s)
-	s.guard.sessions.done()
+	s.guard.sessions.done(s)
 	if s.upgrade || cause != nil {
 		s.guard.logClosed(s, cmp.Or(cause, why), attrs)
 	}
@@ -181,9 +186,9 @@ func (s *Session) close(why error, attrs []slog.Attr) error {
 // leave stops following the context of the request that began the session. s.mu
 // is held.
 func (s *Session) leave() {
-	if s.detach != nil {
-		s.detach()
-		s.detach = nil
+	if s.upgrade && s.more.detach != nil {
+		s.more.detach()
+		s.more.detach = nil
 	}
 }
 
